@@ -1,0 +1,60 @@
+"""Cases: questions for a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+
+class CaseKind(Enum):
+    """Why a person is needed. One open case at most per order and kind."""
+
+    AMOUNT_MISMATCH = "amount_mismatch"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    MERCHANT_MISMATCH = "merchant_mismatch"
+    TIME_MISMATCH = "time_mismatch"
+    LATE_PAYMENT = "late_payment"
+    DUPLICATE_PAYMENT = "duplicate_payment"
+    REFUNDED_WHILE_PENDING = "refunded_while_pending"
+    REFUND_UNCLEAR = "refund_unclear"
+    PAID_AFTER_REFUND = "paid_after_refund"
+    PAID_WITHOUT_PAYMENT = "paid_without_payment"
+    ORDER_VANISHED = "order_vanished"
+    AMBIGUOUS_NUMBER = "ambiguous_number"
+    NEEDS_REVIEW = "needs_review"
+    SETTLE_REFUSED = "settle_refused"
+    UNTRUSTED_ANSWER = "untrusted_answer"
+    UNRECOGNISED_STATE = "unrecognised_state"
+    UNASKABLE = "unaskable"
+    UNREADABLE_ORDER = "unreadable_order"
+    STALLED = "stalled"
+    UNANSWERED = "unanswered"
+
+
+APPROVABLE = frozenset({CaseKind.NEEDS_REVIEW, CaseKind.LATE_PAYMENT, CaseKind.SETTLE_REFUSED})
+"""The kinds that a person may wave through: asked again, decided again, only that reason waived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact from both sides."""
+
+    name: str
+    theirs: str
+    ours: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides say the same."""
+        return self.theirs == self.ours
+
+    def __str__(self) -> str:
+        return f"{self.name}: theirs {self.theirs} {'=' if self.agrees else '≠'} ours {self.ours}"
+
+
+def digest_of(kind: CaseKind, facts: tuple[Fact, ...]) -> str:
+    """SHA-256 of a case's kind and facts: the same question asked again has the same digest."""
+    material = [kind.value, *([fact.name, fact.theirs, fact.ours] for fact in facts)]
+    return hashlib.sha256(json.dumps(material, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,53 @@
+"""What the ledger knows of an order when one of its attempts is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.domain.case import CaseKind
+from reconciler.domain.order import ChannelName, OrderKey
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAttempt:
+    """Another attempt of the same order, and the last verified thing its gateway said."""
+
+    channel: ChannelName
+    out_trade_no: str
+    last_verified: str | None = None
+    """The answer's name: `Closed`, `Paid`; None where nothing verified yet."""
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A payment that moved this order, by us or by the shop's own callback while we were about to."""
+
+    channel: ChannelName
+    out_trade_no: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything decide() may know beside the order, the answer, the policy and the time."""
+
+    others: tuple[KnownAttempt, ...] = ()
+    settled: Settlement | None = None
+    transaction_moved: OrderKey | None = None
+    """Another order that this answer's transaction has moved already."""
+    was_paid: bool = False
+    """Whether we ever saw this order paid: in the ledger, or in its row."""
+    untrusted_run: int = 0
+    """Untrusted answers in a row for this attempt, the present one included."""
+    resolved_for_good: bool = False
+    """A person resolved a case of this order with `--final`: it is not to be moved."""
+    waived: frozenset[CaseKind] = frozenset()
+    """Reasons that a person waved through in the ask that is being decided, and no others."""
+    channel_in_doubt: bool = False
+    """Every one of the channel's last asks came back NotCreated: such answers end no watch."""
+
+    @property
+    def is_only_attempt(self) -> bool:
+        """Whether the order has no other attempt that we know of."""
+        return not self.others

@@ -1,0 +1,54 @@
+"""When to ask: ages of an attempt, counted from its creation."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+JITTER_SHARE = 0.05
+JITTER_MAX = timedelta(seconds=60)
+RETRY_FIRST = timedelta(seconds=5)
+RETRY_MAX = timedelta(minutes=5)
+RETRY_DOUBLINGS_MAX = 10
+RETRY_SPREAD = 0.1
+
+
+def next_ask(
+    created: datetime, last_answered: datetime | None, now: datetime, ages: Sequence[timedelta]
+) -> datetime | None:
+    """Say when an attempt is asked next; not before `now`, and None when its last age has been answered.
+
+    Nothing is used up by time that passes unasked: an attempt overdue by hours is asked once, now, and then at
+    its next age; the last age always gets its ask. `ages` ascend.
+    """
+    for age in ages:
+        due = created + age
+        if last_answered is None or due > last_answered:
+            return max(due, now)
+    return None
+
+
+def jittered(ages: Sequence[timedelta], number: str) -> tuple[timedelta, ...]:
+    """Keep bursts apart: each age but the first a little later, by a share that the number itself decides."""
+    share = share_of(number)
+    return tuple(
+        age if position == 0 else age + min(age * JITTER_SHARE, JITTER_MAX) * share for position, age in enumerate(ages)
+    )
+
+
+def later_ages(ages: Sequence[timedelta], late_from: timedelta) -> tuple[timedelta, ...]:
+    """Give the ages from `late_from` on, and the last one in any case."""
+    return tuple(age for age in ages if age >= late_from) or tuple(ages[-1:])
+
+
+def retry_after(failures: int, number: str) -> timedelta:
+    """Say how long to wait after `failures` asks in a row came to nothing: 5 s, doubling to 5 min, and up to a tenth."""
+    doublings = min(max(failures, 1) - 1, RETRY_DOUBLINGS_MAX)
+    wait = min(RETRY_FIRST * (1 << doublings), RETRY_MAX)
+    return wait + wait * share_of(number) * RETRY_SPREAD
+
+
+def share_of(number: str) -> float:
+    """Give a share from 0 to 1 that the number itself decides."""
+    return zlib.crc32(number.encode()) / 2**32

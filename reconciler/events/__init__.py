@@ -1,0 +1,5 @@
+"""Everything that is ever logged: the catalogue, and the typed way to emit it."""
+
+from reconciler.events.event import CATALOGUE, Event, Severity, event
+
+__all__ = ["CATALOGUE", "Event", "Severity", "event"]

@@ -1,0 +1,111 @@
+"""Our own store, as the flow sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.domain.history import History
+from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ports.records import (
+    Batch,
+    Begun,
+    Case,
+    CaseId,
+    CaseOutcome,
+    Intention,
+    IntentionId,
+    NewWatch,
+    OpenIntention,
+    Outcome,
+    Question,
+    Story,
+    Taken,
+    Watch,
+    WatchCounts,
+)
+
+
+class Ledger(Protocol):
+    """Our own store. Every method may raise LedgerUnavailable; those that write raise Overtaken once another leads."""
+
+    async def lead(self, who: str, now: datetime) -> int:
+        """Take the pen: raise the epoch and give it. Until then, and after Overtaken, nothing can be written."""
+        ...
+
+    async def mark(self, name: str) -> str | None:
+        """Read a named position."""
+        ...
+
+    async def set_mark(self, name: str, value: str) -> None:
+        """Write a named position."""
+        ...
+
+    async def watch(self, new: Sequence[NewWatch], now: datetime) -> int:
+        """Add the watches that are not known yet (open or ended); give their number."""
+        ...
+
+    async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
+        """Take due watches of a channel, newest first a quarter for the oldest; nobody else until `until`."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Say when the next open watch is due (or its lease ends); None where there is none."""
+        ...
+
+    async def wake(self, order_keys: Sequence[OrderKey], at: datetime) -> None:
+        """Make these orders' watches due at `at`, ended ones too: they are asked again."""
+        ...
+
+    async def wake_would_settle(self, at: datetime) -> int:
+        """Make the open watches due at `at` whose last decision was to settle and that were only observed."""
+        ...
+
+    async def histories(self, questions: Sequence[Question]) -> Sequence[History]:
+        """Give what is known beside each question's attempt, in order."""
+        ...
+
+    async def record(self, batch: Batch, now: datetime) -> Sequence[CaseOutcome]:
+        """Write a batch, all or none; one outcome per case report, in order."""
+        ...
+
+    async def begin(self, intention: Intention, now: datetime) -> Begun | Taken:
+        """Write the intention to settle, before the shop is touched. An open one for another payment is superseded."""
+        ...
+
+    async def conclude(self, intention: IntentionId, outcome: Outcome, why: str, batch: Batch, now: datetime) -> None:
+        """Write how it ended, with the batch, in one transaction."""
+        ...
+
+    async def open_intentions(self) -> Sequence[OpenIntention]:
+        """Give the settlements that were begun and have no outcome."""
+        ...
+
+    async def story(self, number: str) -> Story:
+        """Give everything about the orders with this order_no, out_trade_no or key."""
+        ...
+
+    async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
+        """List cases, oldest first."""
+        ...
+
+    async def case(self, case: CaseId) -> Case | None:
+        """Give one case."""
+        ...
+
+    async def counts(self, now: datetime) -> WatchCounts:
+        """Count the watches."""
+        ...
+
+    async def head(self) -> tuple[int, str]:
+        """Give the chain's head: the last entry's number and hash (0 and 64 zeros before the first)."""
+        ...
+
+    async def prune(self, before: datetime) -> int:
+        """Delete evidence, keys no longer needed and ended watches from before that time; the chain still verifies."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...

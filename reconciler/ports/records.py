@@ -1,0 +1,254 @@
+"""What the ledger keeps, and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import NewType
+
+from reconciler.domain.answer import Evidence, VerifyingKey
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.money import Money
+from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey
+
+WatchId = NewType("WatchId", int)
+IntentionId = NewType("IntentionId", str)
+CaseId = NewType("CaseId", int)
+
+
+@dataclass(frozen=True, slots=True)
+class NewWatch:
+    """An attempt to be watched from now on."""
+
+    attempt: Attempt
+    next_ask_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One ask as the watch remembers it: the last 32 are kept for `explain`."""
+
+    asked_at: datetime
+    answer: str
+    """`Paid`, `Unavailable`, …"""
+    reason: str
+    duration_ms: int
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """An attempt that is still open."""
+
+    id: WatchId
+    attempt: Attempt
+    next_ask_at: datetime
+    last_answered_at: datetime | None = None
+    """When the gateway last said something usable: ages count from there."""
+    failures: int = 0
+    """Asks in a row that came to nothing."""
+    untrusted_run: int = 0
+    last_decision: str = ""
+    why: str = ""
+    ended_at: datetime | None = None
+    asks: tuple[Ask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchUpdate:
+    """What an ask (or a look at the shop's row) did to a watch. The lease ends with it."""
+
+    watch: WatchId
+    next_ask_at: datetime
+    last_answered_at: datetime | None
+    failures: int
+    untrusted_run: int
+    decision: str
+    why: str
+    ended: bool = False
+    ask: Ask | None = None
+    """None where the gateway was not asked."""
+    last_verified: str | None = None
+    """The answer's name, where it was verified."""
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line to append to the ledger."""
+
+    kind: str
+    """`settled`, `case_opened`, `watch_ended`, …: words of design.md."""
+    order_key: OrderKey | None = None
+    order_no: str = ""
+    channel: ChannelName | None = None
+    out_trade_no: str = ""
+    body: Mapping[str, object] = field(default_factory=dict)
+    """What was seen, decided or done: JSON values only, no personal data."""
+    evidence: Evidence | None = None
+    key: VerifyingKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """A question for a person, to open or to repeat."""
+
+    kind: CaseKind
+    order_key: OrderKey
+    order_no: str
+    channel: ChannelName | None
+    out_trade_no: str
+    why: str
+    facts: tuple[Fact, ...] = ()
+    evidence: Evidence | None = None
+    key: VerifyingKey | None = None
+
+
+class Reported(Enum):
+    """What became of a case report."""
+
+    OPENED = "opened"
+    REPEATED = "repeated"
+    """It is open already: an entry where the facts changed, no second alert."""
+    SILENT = "silent"
+    """The same facts were resolved once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOutcome:
+    """The case that a report led to."""
+
+    reported: Reported
+    case: CaseId
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A question for a person, as kept."""
+
+    id: CaseId
+    kind: CaseKind
+    order_key: OrderKey
+    order_no: str
+    channel: ChannelName | None
+    out_trade_no: str
+    why: str
+    facts: tuple[Fact, ...]
+    opened_at: datetime
+    repeated: int = 0
+    ended_at: datetime | None = None
+    ending: str = ""
+    """How it ended: `settled`, `resolved by li: refunded by hand`."""
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndCases:
+    """End every open case of an order: it was settled, and the question is answered."""
+
+    order_key: OrderKey
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one turn of the flow writes, in one transaction."""
+
+    updates: tuple[WatchUpdate, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    cases: tuple[CaseReport, ...] = ()
+    ends: tuple[EndCases, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """A settlement to begin."""
+
+    orders: tuple[Order, ...]
+    channel: ChannelName
+    out_trade_no: str
+    transaction_id: str
+    amount: Money
+    paid_at: datetime
+    why: str
+    evidence: Evidence | None
+    key: VerifyingKey | None
+
+
+class Outcome(Enum):
+    """How an intention ended."""
+
+    SETTLED = "settled"
+    CALLBACK_WON = "callback_won"
+    """The shop's own callback moved the order first, by the same payment."""
+    REFUSED = "refused"
+    """The shop did not take it: nothing was moved."""
+    SUPERSEDED = "superseded"
+    """Found open at start, or overtaken by events: decided anew, and not so."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntention:
+    """A settlement that was begun and has no outcome."""
+
+    id: IntentionId
+    order_keys: tuple[OrderKey, ...]
+    order_no: str
+    channel: ChannelName
+    out_trade_no: str
+    transaction_id: str
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The intention is written: settle now. The same id as before where it was found open for the same payment."""
+
+    id: IntentionId
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """This transaction has moved another order already."""
+
+    by: OrderKey
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `histories` is asked: one attempt, and the transaction that its answer names, if any."""
+
+    watch: Watch
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCounts:
+    """How many watches there are, for `status` and the metrics."""
+
+    open: int
+    due: int
+    ended: int
+    oldest_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryEntry:
+    """An entry as it stands in the ledger."""
+
+    id: int
+    at: datetime
+    entry: Entry
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the ledger knows of some orders, oldest first."""
+
+    watches: tuple[Watch, ...] = ()
+    entries: tuple[StoryEntry, ...] = ()
+    cases: tuple[Case, ...] = ()
+    intentions: tuple[OpenIntention, ...] = ()

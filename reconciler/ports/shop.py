@@ -1,0 +1,115 @@
+"""The shop's own database, as the flow sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType, Protocol
+
+from reconciler.domain.money import Money
+from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey, Row
+
+Position = NewType("Position", str)
+"""A place in the walk over the order table. The shop's adapter writes and reads it; marks keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A candidate row, with the attempts that can be asked about."""
+
+    row: Row
+    attempts: tuple[Attempt, ...] = ()
+    """Empty for a row without a readable number or time, or of channels that are not ours."""
+    strangers: tuple[str, ...] = ()
+    """Channel values on it that nobody configured (and that `shop.ignore_channels` does not name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some candidates, in the order of the walk."""
+
+    found: tuple[Found, ...]
+    next: Position | None
+    """Where to go on; None at the end of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One confirmed payment, and the rows it moves: all or none."""
+
+    intention: str
+    orders: tuple[Order, ...]
+    """As read: the guard compares status, amount and number with what is in the table now."""
+    channel: ChannelName
+    out_trade_no: str
+    transaction_id: str
+    amount: Money
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Every row of the move was written and committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotMoved:
+    """The guard did not match and nothing was written. The rows as they are now, read anew on the primary."""
+
+    rows: Mapping[OrderKey, Row]
+
+
+class Shop(Protocol):
+    """The shop's own database (and, later, its own code). Reads by index; writes by guarded updates by key.
+
+    Every method but `release` may raise ShopUnavailable.
+    """
+
+    async def take_lock(self) -> bool:
+        """Try to take the lock where harm would be done; False while another process holds it. Idempotent."""
+        ...
+
+    async def holds_lock(self) -> bool:
+        """Whether the lock is still ours, asked of whoever keeps it."""
+        ...
+
+    async def release(self) -> None:
+        """Give the lock back and close the connections. Never raises."""
+        ...
+
+    async def newest(self) -> Position:
+        """Give the position of the newest row at this moment."""
+        ...
+
+    async def before(self, since: datetime) -> Position:
+        """Give a position at or before the first row created at or after `since`."""
+        ...
+
+    async def candidates(self, after: Position, limit: int) -> Page:
+        """Read the next rows of the walk whose state is pending or closed."""
+        ...
+
+    async def read(self, keys: Sequence[OrderKey]) -> Mapping[OrderKey, Row]:
+        """Read these rows in one statement. A key without a row (or outside `shop.orders.where`) is left out."""
+        ...
+
+    async def holders(self, out_trade_nos: Sequence[str]) -> Mapping[str, tuple[Row, ...]]:
+        """Read every row that carries one of these numbers, whatever its state, from the primary."""
+        ...
+
+    async def look_up(self, number: str) -> tuple[Found, ...]:
+        """Find orders by order_no or out_trade_no, whatever their state."""
+        ...
+
+    async def settle(self, move: Move) -> Moved | NotMoved:
+        """Move the orders to the mapped paid status, all or none, in a transaction of its own.
+
+        Raises LockLost where the lock was not ours to write under, or the connection broke and the outcome is
+        unknown: the intention stays open and is decided anew.
+        """
+        ...
+
+    async def close_order(self, order: Order) -> Moved | NotMoved:
+        """Mark one order closed, with the same guard. Raises LockLost as `settle` does."""
+        ...
