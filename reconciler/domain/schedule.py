@@ -43,7 +43,7 @@ def later_ages(ages: Sequence[timedelta], late_from: timedelta) -> tuple[timedel
 
 
 def retry_after(failures: int, number: str) -> timedelta:
-    """Say how long to wait after `failures` asks in a row came to nothing: 5 s, doubling to 5 min, and up to a tenth."""
+    """Say how long to wait after `failures` asks in a row came to nothing: 5 s, doubling to 5 min, + up to a tenth."""
     doublings = min(max(failures, 1) - 1, RETRY_DOUBLINGS_MAX)
     wait = min(RETRY_FIRST * (1 << doublings), RETRY_MAX)
     return wait + wait * share_of(number) * RETRY_SPREAD

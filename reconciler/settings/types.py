@@ -53,7 +53,7 @@ def parse_yuan(value: object) -> Money:
     """Take an amount in yuan as text, `"5000.00"`: a TOML float has no exact cents."""
     if isinstance(value, Money):
         return value
-    if isinstance(value, float) or isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, float | bool) or not isinstance(value, str | int):
         raise ValueError('is not an amount; write it in quotes, like "5000.00"')  # noqa: TRY004 # pydantic wants ValueError
     return Money.from_yuan(value)
 
