@@ -44,11 +44,8 @@ class Fact:
     name: str
     theirs: str
     ours: str
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both sides say the same."""
-        return self.theirs == self.ours
+    agrees: bool = False
+    """Times agree within a tolerance, and so are not compared as text."""
 
     def __str__(self) -> str:
         return f"{self.name}: theirs {self.theirs} {'=' if self.agrees else '≠'} ours {self.ours}"

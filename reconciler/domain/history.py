@@ -42,6 +42,8 @@ class History:
     """Untrusted answers in a row for this attempt, the present one included."""
     resolved_for_good: bool = False
     """A person resolved a case of this order with `--final`: it is not to be moved."""
+    open_cases: frozenset[CaseKind] = frozenset()
+    """The questions about this order that nobody has answered yet."""
     waived: frozenset[CaseKind] = frozenset()
     """Reasons that a person waved through in the ask that is being decided, and no others."""
     channel_in_doubt: bool = False

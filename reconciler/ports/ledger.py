@@ -50,8 +50,16 @@ class Ledger(Protocol):
         """Take due watches of a channel, newest first a quarter for the oldest; nobody else until `until`."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """Say when the next open watch is due (or its lease ends); None where there is none."""
+    async def free_leases(self, interruptions_max: int) -> int:
+        """Make leased watches due again whose asks were interrupted at most so often in a row; give their number.
+
+        Called by whoever has just taken the lead: leases then are what a crash left. A watch that was interrupted
+        more often may be what breaks us, and keeps its lease, so that the rest go first.
+        """
+        ...
+
+    async def next_due(self, channel: ChannelName) -> datetime | None:
+        """Say when the channel's next open watch is due (or its lease ends); None where there is none."""
         ...
 
     async def wake(self, order_keys: Sequence[OrderKey], at: datetime) -> None:
@@ -74,8 +82,10 @@ class Ledger(Protocol):
         """Write the intention to settle, before the shop is touched. An open one for another payment is superseded."""
         ...
 
-    async def conclude(self, intention: IntentionId, outcome: Outcome, why: str, batch: Batch, now: datetime) -> None:
-        """Write how it ended, with the batch, in one transaction."""
+    async def conclude(
+        self, intention: IntentionId, outcome: Outcome, why: str, batch: Batch, now: datetime
+    ) -> Sequence[CaseOutcome]:
+        """Write how it ended, with the batch, in one transaction; one outcome per case report of the batch."""
         ...
 
     async def open_intentions(self) -> Sequence[OpenIntention]:

@@ -1,30 +1,56 @@
-"""The value types of the configuration: durations, yuan, secrets, and the strict model they live in."""
+"""The value types of the configuration: durations, yuan, zones, paths, and the strict model they live in."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainSerializer
-from pydantic_core import CoreSchema, core_schema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 
-from reconciler.domain.money import Money
+from reconciler.domain.money import AmountError, Money
+from reconciler.settings.secret import Secret, SecretError
 
-CREDENTIALS_DEFAULT = Path("/etc/reconciler/credentials")
-SECRET_BYTES_MAX = 64 * 1024
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
+__all__ = [
+    "Duration",
+    "Secret",
+    "SecretError",
+    "SocketPath",
+    "Strict",
+    "TimeZone",
+    "Yuan",
+    "between",
+    "format_duration",
+    "parse_duration",
+    "parse_yuan",
+]
+
+SOCKET_PATH_BYTES_MAX = 107
+"""sockaddr_un.sun_path holds 108 bytes with its NUL (unix(7))."""
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_GROUP_OR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Strict(BaseModel):
-    """A table of the configuration: frozen, and an unknown key is an error."""
+    """A table of the configuration: frozen, an unknown key is an error, and "5" is no number.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    Arrays become tuples before their fields see them. An error of validation never shows the value: it may be a secret.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arrays_are_tuples(cls, table: object) -> object:
+        if not isinstance(table, Mapping):
+            return table
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def parse_duration(value: object) -> timedelta:
@@ -53,104 +79,43 @@ def parse_yuan(value: object) -> Money:
     """Take an amount in yuan as text, `"5000.00"`: a TOML float has no exact cents."""
     if isinstance(value, Money):
         return value
+    wrong = 'is not an amount; write yuan in quotes, with at most two decimals, like "5000.00"'
     if isinstance(value, float | bool) or not isinstance(value, str | int):
-        raise ValueError('is not an amount; write it in quotes, like "5000.00"')  # noqa: TRY004 # pydantic wants ValueError
-    return Money.from_yuan(value)
+        raise ValueError(wrong)  # noqa: TRY004 # pydantic wants ValueError
+    try:
+        return Money.from_yuan(value)
+    except AmountError as error:
+        raise ValueError(wrong) from error
+
+
+def between(low: timedelta, high: timedelta) -> AfterValidator:
+    """Bound a duration, both ends included."""
+
+    def check(value: timedelta) -> timedelta:
+        if not low <= value <= high:
+            raise ValueError(f'must be from "{format_duration(low)}" to "{format_duration(high)}"')
+        return value
+
+    return AfterValidator(check)
+
+
+def _zone(value: object) -> ZoneInfo:
+    if isinstance(value, ZoneInfo):
+        return value
+    try:
+        return ZoneInfo(value if isinstance(value, str) else "")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError('is not a time zone this machine knows; write it like "Asia/Shanghai" or "UTC"') from error
+
+
+def _socket_path(value: object) -> Path:
+    path = Path(value) if isinstance(value, str | Path) and str(value).isprintable() else None
+    if path is None or not path.is_absolute() or len(bytes(path)) > SOCKET_PATH_BYTES_MAX:
+        raise ValueError('is not an absolute path of at most 107 bytes; write it like "/run/reconciler/control.sock"')
+    return path
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
 Yuan = Annotated[Money, BeforeValidator(parse_yuan), PlainSerializer(lambda money: str(money.yuan))]
-
-
-class SecretError(ValueError):
-    """A credential that cannot be read; the text names it and the remedy, never its value."""
-
-
-class Secret:
-    """Where a secret is, and, once loaded, what it is. Printing one gives the reference only."""
-
-    __slots__ = ("_value", "reference")
-
-    def __init__(self, reference: str) -> None:
-        scheme, _, name = reference.partition(":")
-        if scheme not in {"credential", "file", "env"} or not name:
-            raise ValueError('is not a reference; write "credential:NAME", "file:PATH" or "env:NAME", never the secret')
-        if scheme == "credential" and ("/" in name or name in {".", ".."}):
-            raise ValueError("names a credential with a path in it; use file:PATH for a path")
-        self.reference = reference
-        self._value: bytes | None = None
-
-    @property
-    def path(self) -> Path | None:
-        """The file it lives in; None for an environment variable."""
-        scheme, _, name = self.reference.partition(":")
-        if scheme == "file":
-            return Path(name)
-        if scheme == "credential":
-            return Path(os.environ.get("CREDENTIALS_DIRECTORY") or CREDENTIALS_DEFAULT) / name
-        return None
-
-    def load(self) -> None:
-        """Read it, once. Raises SecretError."""
-        if self._value is not None:
-            return
-        path = self.path
-        if path is None:
-            name = self.reference.partition(":")[2]
-            value = os.environ.get(name)
-            if value is None:
-                raise SecretError(f"environment variable {name} is not set")
-            self._value = value.strip().encode()
-        else:
-            self._value = _read(path)
-        if not self._value:
-            raise SecretError(f"{self.reference} is empty")
-
-    def reveal(self) -> bytes:
-        """Give the secret's bytes, without surrounding white space. Raises SecretError where it was never loaded."""
-        self.load()
-        assert self._value is not None  # noqa: S101 # load() set it or raised
-        return self._value
-
-    def is_exposed(self) -> bool:
-        """Whether others than its owner may read the file (systemd's own credentials directory is never exposed)."""
-        if self.path is None or (self.reference.startswith("credential:") and os.environ.get("CREDENTIALS_DIRECTORY")):
-            return False
-        return bool(self.path.stat().st_mode & _GROUP_OR_OTHERS & ~stat.S_IRGRP)
-
-    def __repr__(self) -> str:
-        return f"Secret({self.reference!r})"
-
-    def __str__(self) -> str:
-        return self.reference
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.reference == self.reference
-
-    def __hash__(self) -> int:
-        return hash(self.reference)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: type[Any], _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _secret, serialization=core_schema.plain_serializer_function_ser_schema(str)
-        )
-
-
-def _secret(value: object) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    if not isinstance(value, str):
-        raise ValueError('is not a reference; write "credential:NAME", "file:PATH" or "env:NAME"')  # noqa: TRY004 # pydantic wants ValueError
-    return Secret(value)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            value = file.read(SECRET_BYTES_MAX + 1)
-    except OSError as error:
-        raise SecretError(f"{path}: {error.strerror}") from error
-    if len(value) > SECRET_BYTES_MAX:
-        raise SecretError(f"{path} is larger than {SECRET_BYTES_MAX} bytes")
-    return value.strip()
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_zone), PlainSerializer(str)]
+SocketPath = Annotated[Path, BeforeValidator(_socket_path), PlainSerializer(str)]

@@ -1,0 +1,85 @@
+# Everything a developer types. Each target makes the virtual environment it needs (.venv) from pinned, hashed
+# requirements, and makes it anew only when those change.
+#
+#   make demo PYTHON=python3.12        another interpreter than python3 (remove .venv first)
+#   make test ARGS="-k settle"         more arguments for pytest
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOG    := $(VENV)/make.log
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+UV     ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+# Run $(2), keeping what it prints for when it fails.
+quietly = @echo "$(1)"; { $(2); } >$(LOG) 2>&1 || { cat $(LOG); echo "$(1): failed (the lines above say why)"; exit 1; }
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check test-system bench requirements clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime-done  ## The whole thing on this machine in half a minute, nothing to configure
+	@$(BIN)/reconciler demo $(ARGS)
+
+test: $(VENV)/.dev-done  ## Every test that needs no root, with branch coverage
+	@$(BIN)/python -m pytest -q -n auto -m "not system" --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+check: $(VENV)/.dev-done  ## Lint, format, types, and which module may import which
+	@printf 'ruff check:   ' && $(BIN)/ruff check --quiet . && echo "no complaints"
+	@printf 'ruff format:  ' && $(BIN)/ruff format --check . | tail -n 1; $(BIN)/ruff format --check --quiet . >/dev/null
+	@printf 'mypy:         ' && $(BIN)/mypy
+	@printf 'lint-imports: ' && { $(BIN)/lint-imports --no-cache >$(LOG) 2>&1 || { cat $(LOG); exit 1; }; } \
+	  && grep '^Contracts:' $(LOG)
+
+test-system: $(VENV)/.dev-done  ## Tests with a real systemd; what is missing is said and skipped (fails where CI is set)
+	@$(BIN)/python -m pytest -q -rs -m system tests/system $(ARGS)
+
+bench: $(VENV)/.dev-done  ## The numbers that docs/performance.md quotes
+	@set -- $(wildcard benchmarks/bench_*.py); \
+	if [ $$# -eq 0 ]; then echo "bench: nothing in benchmarks/ yet"; fi; \
+	for script do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+requirements: requirements/build.in pyproject.toml  ## Renew the pinned requirements (needs uv)
+	@command -v $(UV) >/dev/null || { echo "uv is missing: install it, or make requirements UV=/path/to/uv"; exit 1; }
+	@$(COMPILE) --upgrade pyproject.toml requirements/build.in --output-file requirements/runtime.txt
+	@$(COMPILE) --upgrade pyproject.toml requirements/build.in --constraint requirements/runtime.txt \
+	  --extra mysql --extra postgres --group dev --output-file requirements/dev.txt
+	@! grep -nE '://|^ *--(index|extra-index|find|trusted)' requirements/*.txt \
+	  || { echo "requirements: the lines above name a place to download from"; exit 1; }
+	@echo "requirements: renewed; make test check, then commit requirements/"
+
+clean:  ## Remove the virtual environment and what tools left
+	@rm -rf $(VENV) .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The interpreter: missing, or left dangling by an upgrade, makes a new environment.
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): Python 3.11 or newer is needed; make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)"; exit 1; }
+	@echo "venv: $(VENV), $$($(PYTHON) -V)"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+
+# The sets. What runs is in both, at the same versions, so whoever has dev-done has runtime-done.
+$(VENV)/.runtime: requirements/runtime.txt | $(BIN)/python
+	$(call quietly,install: requirements/runtime.txt,$(PIP) install --require-hashes -r requirements/runtime.txt)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
+	$(call quietly,install: requirements/dev.txt,$(PIP) install --require-hashes -r requirements/dev.txt)
+	@touch $@ $(VENV)/.runtime
+
+# The project itself, editable: again only when its metadata or its requirements change.
+$(VENV)/.runtime-done: $(VENV)/.runtime pyproject.toml
+	$(call quietly,install: the project,$(PIP) install --no-deps --no-build-isolation -e .)
+	@touch $@
+
+$(VENV)/.dev-done: $(VENV)/.dev pyproject.toml
+	$(call quietly,install: the project,$(PIP) install --no-deps --no-build-isolation -e .)
+	@touch $@ $(VENV)/.runtime-done

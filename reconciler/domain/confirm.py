@@ -1,0 +1,130 @@
+"""A payment that the shop has not taken: everything that must hold before the order moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.domain.answer import Trade
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.decision import AskAgain, AskAt, Decision, OpenCase, Settle
+from reconciler.domain.facts import compare, kind_of
+from reconciler.domain.history import History
+from reconciler.domain.order import Attempt, Order, OrderState, Row, UnreadableOrder
+from reconciler.domain.policy import LatePayment, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The attempt in question, and the shop's rows as last read."""
+
+    attempt: Attempt
+    row: Row | None
+    """None: gone from the table."""
+    holders: tuple[Row, ...] = ()
+    """Every row that carries the attempt's number, this one included; empty where nobody looked yet."""
+
+
+def confirm(subject: Subject, order: Order, trade: Trade, history: History, policy: Policy, now: datetime) -> Decision:
+    """Decide on a verified payment of an order that is pending or closed in the shop."""
+    if history.resolved_for_good:
+        return AskAgain("paid; a person resolved it for good, so it is not moved")
+    group = _group(subject, order, policy)
+    if isinstance(group, OpenCase):
+        return group
+    if case := _moved_before(order, group, trade, history):
+        return case
+    disagreements = tuple(fact for fact in compare(subject.attempt, group, trade, policy, now) if not fact.agrees)
+    if disagreements or trade.paid_at is None:
+        why = "; ".join(f"{fact.name} {fact.theirs} at the gateway, {fact.ours} in the shop" for fact in disagreements)
+        return OpenCase(kind_of(disagreements), f"paid, but not as ordered: {why}", disagreements)
+    if now < trade.paid_at + policy.grace:
+        return AskAt(trade.paid_at + policy.grace, "paid a moment ago: its callback may be on its way")
+    closed = any(member.state is OrderState.CLOSED for member in group)
+    if closed and (case := _late(group, trade, history, policy, now)):
+        return case
+    if case := _review(trade, history, policy, now):
+        return case
+    return Settle(trade, revives=closed, why="every fact agrees")
+
+
+def _group(subject: Subject, order: Order, policy: Policy) -> tuple[Order, ...] | OpenCase:
+    """Give the orders that this payment is for, all in a state to be moved, or the case why it cannot be told."""
+    rows = subject.holders or (order,)
+    if len(rows) > 1 and not policy.shared_payment:
+        facts = tuple(Fact(f"order {row.order_no}", "one payment", row.state.value) for row in rows)
+        why = f"{len(rows)} orders carry the number {subject.attempt.out_trade_no}: which one was paid?"
+        return OpenCase(CaseKind.AMBIGUOUS_NUMBER, why, facts)
+    for row in rows:
+        if isinstance(row, UnreadableOrder):
+            fact = Fact(f"order {row.order_no}", "paid", row.problem)
+            return OpenCase(CaseKind.UNREADABLE_ORDER, f"paid, and the order cannot be read: {row.problem}", (fact,))
+    orders = tuple(row for row in rows if isinstance(row, Order))
+    if any(member.state not in {OrderState.PENDING, OrderState.CLOSED} for member in orders):
+        facts = tuple(Fact(f"order {member.order_no}", "paid together", member.state.value) for member in orders)
+        return OpenCase(CaseKind.AMBIGUOUS_NUMBER, "only part of the orders that share this payment were moved", facts)
+    return orders
+
+
+def _moved_before(order: Order, group: tuple[Order, ...], trade: Trade, history: History) -> OpenCase | None:
+    """One payment moves one order, once; and an order that one payment moved is not moved by a second."""
+    by = history.transaction_moved
+    if by is not None and by not in {member.key for member in group}:
+        fact = Fact("transaction_id", trade.transaction_id or "missing", f"moved the order with key {by}")
+        return OpenCase(CaseKind.AMBIGUOUS_NUMBER, "this payment has moved another order already", (fact,))
+    if history.settled is None:
+        return None
+    if history.settled.transaction_id == trade.transaction_id:
+        fact = Fact("state", "paid, and settled once", order.state.value)
+        why = f"this payment moved the order once, and now it is {order.state.value} again"
+        return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
+    fact = Fact("transaction_id", trade.transaction_id or "missing", history.settled.transaction_id)
+    return OpenCase(CaseKind.DUPLICATE_PAYMENT, "another payment moved this order before", (fact,))
+
+
+def _late(group: tuple[Order, ...], trade: Trade, history: History, policy: Policy, now: datetime) -> OpenCase | None:
+    if CaseKind.LATE_PAYMENT in history.waived:
+        return None
+    obstacle = _obstacle_to_reviving(group, trade, history, policy, now)
+    if obstacle is None:
+        return None
+    closed = next(member for member in group if member.state is OrderState.CLOSED)
+    facts = (
+        Fact("state", "paid", f"closed (status {closed.status})"),
+        Fact("amount", str(trade.amount), str(closed.amount), agrees=trade.amount == closed.amount),
+    )
+    return OpenCase(CaseKind.LATE_PAYMENT, f"paid, and closed in the shop; {obstacle}", facts)
+
+
+def _obstacle_to_reviving(
+    group: tuple[Order, ...], trade: Trade, history: History, policy: Policy, now: datetime
+) -> str | None:
+    """Say why a closed order is not revived: "closed" may also be a delivered order that staff shut."""
+    if policy.late_payment is not LatePayment.REVIVE:
+        return "settle.late_payment leaves it to a person"
+    if not (policy.keeps_transaction_id or policy.keeps_paid_at):
+        return "the shop keeps neither transaction nor paid time, so whether it was delivered cannot be told"
+    if any(member.transaction_id or member.paid_at for member in group):
+        return "its row shows an earlier payment"
+    if history.was_paid:
+        return "it was seen paid before"
+    if trade.paid_at is None or now - trade.paid_at > policy.revive_within:
+        return "the payment is older than settle.revive_within"
+    return None
+
+
+def _review(trade: Trade, history: History, policy: Policy, now: datetime) -> OpenCase | None:
+    if CaseKind.NEEDS_REVIEW in history.waived:
+        return None
+    reasons = [Fact(flag, "present", "a person decides") for flag in trade.flags]
+    if policy.review_over and trade.amount and trade.amount.fen > policy.review_over.fen:
+        reasons.append(Fact("amount", str(trade.amount), f"over {policy.review_over}"))
+    if trade.paid_at is not None and now - trade.paid_at > policy.review_after:
+        limit = f"{policy.review_after.total_seconds() / 3600:g} h"
+        reasons.append(Fact("paid_at", trade.paid_at.isoformat(), f"older than {limit}"))
+    if not reasons:
+        return None
+    why = "every fact agrees, but a person must look first: " + ", ".join(
+        f"{fact.name} {fact.ours}" for fact in reasons
+    )
+    return OpenCase(CaseKind.NEEDS_REVIEW, why, tuple(reasons))

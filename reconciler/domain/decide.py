@@ -1,0 +1,306 @@
+"""What to do about one attempt: the decision table of design.md, as a pure function.
+
+Read it downward: what came back from the gateway, then what the shop's row says, then, for a payment that the shop
+has not taken, everything that must hold before the order moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from reconciler.domain.answer import (
+    Closed,
+    Misconfigured,
+    NotCreated,
+    Paid,
+    Refunded,
+    Rejected,
+    Reply,
+    Throttled,
+    Trade,
+    Unavailable,
+    Unpaid,
+    Unrecognised,
+    Untrusted,
+    Usable,
+    name_of,
+    reason_of,
+)
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.confirm import Subject, confirm
+from reconciler.domain.decision import (
+    AskAgain,
+    AskAt,
+    CloseOrder,
+    Decision,
+    Done,
+    OpenCase,
+    Pace,
+    PauseChannel,
+    Settle,
+    Stop,
+)
+from reconciler.domain.history import History
+from reconciler.domain.order import Order, OrderState, UnreadableOrder
+from reconciler.domain.policy import Policy
+from reconciler.domain.schedule import jittered, later_ages, next_ask, retry_after
+
+__all__ = ["Subject", "before_asking", "decide", "when_next"]
+
+
+def before_asking(subject: Subject, history: History) -> Decision | None:
+    """Decide without asking where the shop's row has moved on, and neither another attempt nor a case asks for more."""
+    row = subject.row
+    if isinstance(row, Order) and history.is_only_attempt and not history.open_cases:
+        if row.state is OrderState.PAID:
+            return Done("the shop has it paid")
+        if row.state is OrderState.REFUNDED:
+            return Done("the shop has it refunded")
+    return None
+
+
+def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now: datetime) -> Decision:
+    """Say what to do about an attempt after a reply. No input or output, no clock, no log."""
+    question = _Question(subject, history, policy, now)
+    answer = reply.answer
+    match answer:
+        case Paid() | Refunded() | Unpaid() | Closed() if not reply.verified:
+            return _untrusted(question, f"{name_of(answer)} without a signature that verifies")
+        case Paid() | Refunded() | Unpaid() | NotCreated() | Closed():
+            return _usable(question, answer)
+        case Unavailable() | Throttled():
+            return _unanswered(question, f"{name_of(answer)}: {reason_of(answer)}".rstrip(": "))
+        case Untrusted():
+            return _untrusted(question, reason_of(answer))
+        case Misconfigured(reason):
+            return PauseChannel(reason)
+        case Rejected(reason):
+            return OpenCase(CaseKind.UNASKABLE, f"the gateway refuses to be asked about this number: {reason}")
+        case Unrecognised(raw):
+            return OpenCase(
+                CaseKind.UNRECOGNISED_STATE, f"the gateway's state {raw} is not one we know", (_state(raw),)
+            )
+        case _:
+            assert_never(answer)
+
+
+def when_next(decision: Decision, subject: Subject, policy: Policy, now: datetime, failures: int) -> datetime | None:
+    """Say when the attempt is asked next after a decision; None where its watch ends.
+
+    `failures` is the number of asks in a row that came to nothing, the present one included.
+    """
+    match decision:
+        case AskAgain(pace=Pace.SOON) | OpenCase(pace=Pace.SOON) | PauseChannel():
+            return now + retry_after(failures, subject.attempt.out_trade_no)
+        case AskAgain(pace=pace) | OpenCase(pace=pace):
+            return _next_age(subject, policy, now, pace)
+        case Settle():
+            return _next_age(subject, policy, now, Pace.AGES)
+        case AskAt(at=at):
+            return at
+        case Stop() | Done() | CloseOrder():
+            return None
+        case _:
+            assert_never(decision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Everything but the answer."""
+
+    subject: Subject
+    history: History
+    policy: Policy
+    now: datetime
+
+
+# ------------------------------------------------------------------------------------------------------ usable answers
+
+
+def _usable(question: _Question, answer: Usable) -> Decision:
+    row = question.subject.row
+    if row is None:
+        return _gone(question, answer)
+    if isinstance(row, UnreadableOrder):
+        return _unknown(question, answer, row.problem)
+    match row.state:
+        case OrderState.PENDING:
+            return _pending(question, row, answer)
+        case OrderState.CLOSED:
+            return _closed(question, row, answer)
+        case OrderState.PAID:
+            return _paid(question, row, answer)
+        case OrderState.REFUNDED:
+            return _refunded(question, row, answer)
+        case OrderState.UNKNOWN:
+            return _unknown(question, answer, f"status {row.status} is not mapped")
+        case _:
+            assert_never(row.state)
+
+
+def _pending(question: _Question, order: Order, answer: Usable) -> Decision:
+    match answer:
+        case Paid(trade):
+            return _confirm(question, order, trade)
+        case Refunded(trade):
+            why = f"paid and refunded ({reason_of(answer)}) at the gateway, while the shop still waits for payment"
+            return OpenCase(CaseKind.REFUNDED_WHILE_PENDING, why, (_amount(trade, order),))
+        case Unpaid():
+            return _wait(question, "not paid yet")
+        case NotCreated():
+            return _wait_for_creation(question, Pace.AGES)
+        case Closed():
+            return _closing(question)
+        case _:
+            assert_never(answer)
+
+
+def _closed(question: _Question, order: Order, answer: Usable) -> Decision:
+    match answer:
+        case Paid(trade):
+            return _confirm(question, order, trade)
+        case Refunded(trade, in_full):
+            if in_full:
+                return Stop("closed in the shop, paid and refunded in full at the gateway")
+            why = "closed in the shop, paid at the gateway and refunded there, perhaps only in part"
+            return OpenCase(CaseKind.REFUND_UNCLEAR, why, (_amount(trade, order),))
+        case Unpaid():
+            return _wait(question, "closed in the shop, not paid", Pace.LATER_AGES)
+        case NotCreated():
+            return _wait_for_creation(question, Pace.LATER_AGES)
+        case Closed():
+            return Stop("closed in the shop and at the gateway")
+        case _:
+            assert_never(answer)
+
+
+def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
+    match answer:
+        case Paid(trade):
+            return _paid_twice(question, order, trade)
+        case Refunded():
+            return Stop("paid in the shop; this attempt was paid and refunded at the gateway")
+        case Unpaid() | NotCreated():
+            return _wait(question, "paid in the shop by another attempt; this one is not paid", Pace.LATER_AGES)
+        case Closed():
+            return Stop("paid in the shop; this attempt is closed at the gateway")
+        case _:
+            assert_never(answer)
+
+
+def _paid_twice(question: _Question, order: Order, trade: Trade) -> Decision:
+    history = question.history
+    recorded = order.transaction_id or (history.settled.transaction_id if history.settled else None)
+    rivals = [recorded] if recorded else [other.transaction_id for other in history.others if other.transaction_id]
+    other_payment = next((rival for rival in rivals if rival != trade.transaction_id), None)
+    if other_payment is None:
+        return Done("the shop has this very payment" if recorded else "paid in the shop; winner unknown")
+    fact = Fact("transaction_id", trade.transaction_id or "missing", other_payment)
+    return OpenCase(
+        CaseKind.DUPLICATE_PAYMENT, "the buyer paid this order a second time", (fact, _amount(trade, order))
+    )
+
+
+def _refunded(question: _Question, order: Order, answer: Usable) -> Decision:
+    history = question.history
+    recorded = order.transaction_id or (history.settled.transaction_id if history.settled else None)
+    if isinstance(answer, Paid) and recorded and answer.trade.transaction_id != recorded:
+        fact = Fact("transaction_id", answer.trade.transaction_id or "missing", recorded)
+        why = "refunded in the shop, and paid by another transaction at the gateway"
+        return OpenCase(CaseKind.PAID_AFTER_REFUND, why, (fact, _amount(answer.trade, order)))
+    return Done("the shop has it refunded")
+
+
+def _gone(question: _Question, answer: Usable) -> Decision:
+    match answer:
+        case Paid(trade):
+            fact = Fact("order", f"paid {trade.amount}, transaction {trade.transaction_id}", "no such row")
+            return OpenCase(CaseKind.ORDER_VANISHED, "paid, and the order is no longer in the shop's table", (fact,))
+        case Refunded():
+            return Stop("the order is gone from the table; paid and refunded at the gateway")
+        case Unpaid() | NotCreated():
+            return _wait(question, "the order is gone from the table; not paid")
+        case Closed():
+            return Stop("the order is gone from the table, and closed at the gateway")
+        case _:
+            assert_never(answer)
+
+
+def _unknown(question: _Question, answer: Usable, problem: str) -> Decision:
+    match answer:
+        case Paid(trade):
+            fact = Fact("order", f"paid {trade.amount}, transaction {trade.transaction_id}", problem)
+            return OpenCase(CaseKind.UNREADABLE_ORDER, f"paid, and the order cannot be read: {problem}", (fact,))
+        case Refunded():
+            return Stop(f"the order cannot be read ({problem}); paid and refunded at the gateway")
+        case Unpaid() | NotCreated():
+            return _wait(question, f"the order cannot be read ({problem}); not paid")
+        case Closed():
+            return Stop(f"the order cannot be read ({problem}); closed at the gateway")
+        case _:
+            assert_never(answer)
+
+
+def _confirm(question: _Question, order: Order, trade: Trade) -> Decision:
+    return confirm(question.subject, order, trade, question.history, question.policy, question.now)
+
+
+def _closing(question: _Question) -> Decision:
+    if not question.policy.closes_orders:
+        return Stop("closed at the gateway, unpaid")
+    still_open = [other for other in question.history.others if other.last_verified != Closed.__name__]
+    if still_open:
+        return Stop(f"closed at the gateway, unpaid; attempt {still_open[0].out_trade_no} is not known to be")
+    return CloseOrder("every attempt is closed at its gateway, unpaid")
+
+
+# -------------------------------------------------------------------------------------------------------------- waiting
+
+
+def _wait(question: _Question, why: str, pace: Pace = Pace.AGES) -> Decision:
+    if _next_age(question.subject, question.policy, question.now, pace) is None:
+        return Stop(f"{why}, at its last age")
+    return AskAgain(why, pace)
+
+
+def _wait_for_creation(question: _Question, pace: Pace) -> Decision:
+    why = "the gateway knows no such trade"
+    decision = _wait(question, why, pace)
+    if isinstance(decision, Stop) and question.history.channel_in_doubt:
+        return AskAgain(f"{why}, as for every ask of this channel lately: no watch ends on that", Pace.SOON)
+    return decision
+
+
+def _next_age(subject: Subject, policy: Policy, now: datetime, pace: Pace) -> datetime | None:
+    ages = later_ages(policy.ages, policy.late_from) if pace is Pace.LATER_AGES else policy.ages
+    return next_ask(subject.attempt.created_at, now, now, jittered(ages, subject.attempt.out_trade_no))
+
+
+def _unanswered(question: _Question, why: str) -> Decision:
+    """Ask again soon; no age is used up. Past its last age somebody is told, and it is asked on."""
+    if _age(question) >= question.policy.ages[-1]:
+        return OpenCase(CaseKind.UNANSWERED, "no usable answer at its last age", (), Pace.SOON)
+    return AskAgain(why, Pace.SOON)
+
+
+def _untrusted(question: _Question, why: str) -> Decision:
+    if question.history.untrusted_run >= question.policy.untrusted_limit:
+        return OpenCase(
+            CaseKind.UNTRUSTED_ANSWER, f"answers that prove nothing, one after another: {why}", (), Pace.SOON
+        )
+    return _unanswered(question, why)
+
+
+def _age(question: _Question) -> timedelta:
+    return question.now - question.subject.attempt.created_at
+
+
+def _amount(trade: Trade, order: Order) -> Fact:
+    theirs = str(trade.amount) if trade.amount else "missing"
+    return Fact("amount", theirs, str(order.amount), agrees=trade.amount == order.amount)
+
+
+def _state(raw: str) -> Fact:
+    return Fact("state", raw, "unknown to us")

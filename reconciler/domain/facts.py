@@ -1,0 +1,72 @@
+"""The facts that must agree before an order is moved, each from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from reconciler.domain.answer import Trade
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.money import Money
+from reconciler.domain.order import Attempt, Order
+from reconciler.domain.policy import Policy
+
+MISSING = "missing"
+
+
+def compare(attempt: Attempt, orders: Sequence[Order], trade: Trade, policy: Policy, now: datetime) -> tuple[Fact, ...]:
+    """Lay out every fact, theirs and ours; a missing one does not agree.
+
+    `orders` is the order, or the declared group that shares the payment: their amounts must add up to the trade's.
+    """
+    return (
+        _same("out_trade_no", trade.out_trade_no, attempt.out_trade_no),
+        Fact("transaction_id", trade.transaction_id or MISSING, "one is due", agrees=bool(trade.transaction_id)),
+        *_merchant(attempt, trade, policy),
+        _same("currency", trade.amount.currency if trade.amount else MISSING, _due(attempt, orders).currency),
+        _same("amount", str(trade.amount) if trade.amount else MISSING, str(_due(attempt, orders))),
+        _paid_at(orders, trade, policy, now),
+    )
+
+
+def kind_of(disagreements: Sequence[Fact]) -> CaseKind:
+    """Name the case after the first fact that does not agree, in the order of `compare`."""
+    name = disagreements[0].name
+    if name.startswith("merchant"):
+        return CaseKind.MERCHANT_MISMATCH
+    return {
+        "currency": CaseKind.CURRENCY_MISMATCH,
+        "amount": CaseKind.AMOUNT_MISMATCH,
+        "paid_at": CaseKind.TIME_MISMATCH,
+    }.get(name, CaseKind.UNTRUSTED_ANSWER)
+
+
+def _same(name: str, theirs: str, ours: str) -> Fact:
+    return Fact(name, theirs, ours, agrees=theirs == ours)
+
+
+def _due(attempt: Attempt, orders: Sequence[Order]) -> Money:
+    """Say what had to be paid: the attempt's own amount where the shop keeps one, else the orders' together."""
+    if attempt.amount is not None and len(orders) == 1:
+        return attempt.amount
+    return Money(sum(order.amount.fen for order in orders), orders[0].amount.currency)
+
+
+def _merchant(attempt: Attempt, trade: Trade, policy: Policy) -> tuple[Fact, ...]:
+    theirs = dict(trade.merchant)
+    ours = dict(policy.merchants.get(attempt.channel, ()))
+    return tuple(
+        _same(f"merchant {name}", theirs.get(name, MISSING), ours.get(name, MISSING))
+        for name in sorted({*theirs, *ours})
+    )
+
+
+def _paid_at(orders: Sequence[Order], trade: Trade, policy: Policy, now: datetime) -> Fact:
+    created_at = max(order.created_at for order in orders)
+    ours = f"created {created_at.isoformat()}"
+    if trade.paid_at is None:
+        return Fact("paid_at", MISSING, ours)
+    if trade.paid_at > now + policy.clock_tolerance:
+        return Fact("paid_at", f"{trade.paid_at.isoformat()}, in the future", ours)
+    agrees = trade.paid_at >= created_at - policy.clock_tolerance
+    return Fact("paid_at", trade.paid_at.isoformat(), ours, agrees=agrees)

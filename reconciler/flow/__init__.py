@@ -1,0 +1,1 @@
+"""The way an order goes: find, ask, decide, settle. Begin with `rounds`."""

@@ -1,0 +1,129 @@
+"""Find: rows of the shop that wait for a payment, or were closed without one, become watches."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.order import Attempt, UnreadableOrder
+from reconciler.domain.schedule import next_ask
+from reconciler.events.trouble import ChannelUnconfigured
+from reconciler.flow.apply import announce
+from reconciler.flow.context import Context
+from reconciler.ports import Batch, CaseReport, Found, NewWatch, Page, Position
+
+PAGE_ROWS = 500
+QUICK_MARK = "find.quick"
+WALKED_MARK = "find.walked"
+
+
+@dataclass(frozen=True, slots=True)
+class FindPolicy:
+    """How far and how often to look."""
+
+    every: timedelta = timedelta(seconds=15)
+    full_every: timedelta = timedelta(hours=1)
+    window: timedelta = timedelta(days=7)
+    """How far back the walk goes: beyond the last age, so that an order first seen later is asked once all the same."""
+    overlap: timedelta = timedelta(minutes=2)
+    """How long a transaction may take to commit and still be seen by the quick selector."""
+    since: datetime | None = None
+    """Walk from here, once: `run --since`."""
+
+
+class Finder:
+    """The two selectors: a quick one for what is new, a slow one that walks the whole window again."""
+
+    def __init__(self, context: Context, policy: FindPolicy) -> None:
+        self._context = context
+        self._policy = policy
+        self._named: set[str] = set()
+
+    async def quick(self) -> int:
+        """Look at rows newer than the last time, with the overlap; give the number of new watches."""
+        context = self._context
+        now = context.clock.now()
+        newest = await context.shop.newest()
+        kept = await context.ledger.mark(QUICK_MARK)
+        if kept is None:
+            return await self.walk()
+        mark = json.loads(kept)
+        found = await self._go_through(Position(mark["from"]))
+        if now - datetime.fromisoformat(mark["seen_at"]) >= self._policy.overlap:
+            await self._keep(from_=mark["seen"], seen=newest, now=now)
+        return found
+
+    async def walk(self) -> int:
+        """Walk the whole window, from where the last complete walk ended if that is further back."""
+        context = self._context
+        now = context.clock.now()
+        newest = await context.shop.newest()
+        since = now - self._policy.window
+        if self._policy.since is not None:
+            since = min(since, self._policy.since)
+        if last := await context.ledger.mark(WALKED_MARK):
+            since = min(since, datetime.fromisoformat(last))
+        found = await self._go_through(await context.shop.before(since))
+        await context.ledger.set_mark(WALKED_MARK, now.isoformat())
+        if await context.ledger.mark(QUICK_MARK) is None:
+            await self._keep(from_=newest, seen=newest, now=now)
+        self._policy = replace(self._policy, since=None)
+        return found
+
+    async def _keep(self, *, from_: str, seen: Position, now: datetime) -> None:
+        """Remember where the next quick look starts, and what it may start from one overlap later."""
+        mark = {"from": from_, "seen": seen, "seen_at": now.isoformat()}
+        await self._context.ledger.set_mark(QUICK_MARK, json.dumps(mark))
+
+    async def _go_through(self, after: Position) -> int:
+        total = 0
+        strangers: Counter[str] = Counter()
+        position: Position | None = after
+        while position is not None:
+            page: Page = await self._context.shop.candidates(position, PAGE_ROWS)
+            total += await self._take(page)
+            strangers.update(value for found in page.found for value in found.strangers)
+            position = page.next
+        for value, orders in strangers.items():
+            if value not in self._named:
+                self._named.add(value)
+                self._context.events.emit(ChannelUnconfigured(shop_value=value, orders=orders))
+        self._context.tally.found += total
+        return total
+
+    async def _take(self, page: Page) -> int:
+        context = self._context
+        now = context.clock.now()
+        cases = tuple(_unreadable(found.row) for found in page.found if isinstance(found.row, UnreadableOrder))
+        if cases:
+            announce(context, cases, await context.ledger.record(Batch(cases=cases), now))
+        new = tuple(self._watches(page.found, now))
+        return await context.ledger.watch(new, now) if new else 0
+
+    def _watches(self, found: tuple[Found, ...], now: datetime) -> Iterator[NewWatch]:
+        for candidate in found:
+            for attempt in candidate.attempts:
+                yield self.watch_for(attempt, now)
+
+    def watch_for(self, attempt: Attempt, now: datetime) -> NewWatch:
+        """Make the watch of an attempt: due at its first age, or now where that has passed."""
+        # A shop whose clock runs ahead must not put off the first ask.
+        attempt = replace(attempt, created_at=min(attempt.created_at, now))
+        due = next_ask(attempt.created_at, None, now, self._context.policy.ages)
+        return NewWatch(attempt, due or now)
+
+
+def _unreadable(row: UnreadableOrder) -> CaseReport:
+    return CaseReport(
+        kind=CaseKind.UNREADABLE_ORDER,
+        order_key=row.key,
+        order_no=row.order_no,
+        channel=None,
+        out_trade_no="",
+        why=f"the order waits for a payment and cannot be read: {row.problem}",
+        facts=(Fact("order", "not asked", row.problem),),
+    )

@@ -1,0 +1,318 @@
+"""Rounds: recover, take the lead, then turn: due asks continuously, finding at its interval.
+
+The whole program in one page: a standby waits for the shop's lock; a leader looks at what a crash left behind,
+then finds and asks until it is told to stop, or until shop or ledger fail, when it waits and begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.domain.order import Order, OrderState
+from reconciler.events.orders import SettleRecovered
+from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting, Summary
+from reconciler.events.trouble import LedgerIsAvailable, LedgerIsUnavailable, ShopIsAvailable, ShopIsUnavailable
+from reconciler.flow.ask import Asker
+from reconciler.flow.channel import Channel
+from reconciler.flow.context import Context, Tally
+from reconciler.flow.find import Finder, FindPolicy
+from reconciler.ports import Batch, LedgerUnavailable, LockLost, OpenIntention, Outcome, PortError, ShopUnavailable
+
+LOCK_RETRY_S = 2.0
+IDLE_MAX_S = 5.0
+IDLE_MIN_S = 0.02
+TROUBLE_FIRST_S = 1.0
+TROUBLE_MAX_S = 30.0
+INTERRUPTIONS_MAX = 2
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The leader's day, and the standby's."""
+
+    context: Context
+    channels: Sequence[Channel]
+    find: FindPolicy
+    who: str
+    """Host and process, for the ledger and `status`."""
+    leading: bool = False
+    beat: float = 0.0
+    """Monotonic time of the last sign of life: what the watchdog is fed by."""
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _walk_wanted: bool = True
+    _trouble: tuple[type[PortError], datetime] | None = None
+
+    # ------------------------------------------------------------------------------------------------------ the daemon
+
+    async def run(self) -> None:
+        """Wait for the lead, take it, turn; until `stop`. Raises Overtaken, and faults of ours."""
+        while not self._stop.is_set():
+            if not await self._take_the_lead():
+                return
+            try:
+                await self._lead()
+            except LockLost as lost:
+                self.context.events.emit(LeadLost(why=str(lost)))
+                await self._pause(TROUBLE_FIRST_S)
+            finally:
+                self.leading = False
+
+    def stop(self) -> None:
+        """Begin nothing more. What is in flight is finished, or left as an open intention."""
+        self._stop.set()
+        self._woken.set()
+
+    def walk_soon(self) -> None:
+        """Walk the whole window at the next turn of finding."""
+        self._walk_wanted = True
+
+    # -------------------------------------------------------------------------------------------------------- one pass
+
+    async def once(self) -> bool:
+        """Find, ask what is due, settle, and end; False where another process holds the lock."""
+        context = self.context
+        if not await context.shop.take_lock():
+            return False
+        await self._take_the_pen()
+        await self._open_the_books()
+        finder = Finder(context, self.find)
+        await finder.walk()
+        due_by = context.clock.now()
+        await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
+        return True
+
+    async def _ask_all_due(self, asker: Asker, due_by: datetime) -> None:
+        while not self._stop.is_set() and await asker.turn(due_by):
+            self._beat()
+
+    # ------------------------------------------------------------------------------------------------------- the lead
+
+    async def _take_the_lead(self) -> bool:
+        """Wait until the shop's lock is ours; False where told to stop meanwhile."""
+        context = self.context
+        since: datetime | None = None
+        while not self._stop.is_set():
+            self._beat()
+            try:
+                if await context.shop.take_lock():
+                    self._over(ShopUnavailable)
+                    return True
+            except ShopUnavailable as away:
+                await self._bear(away)
+                continue
+            if since is None:
+                since = context.clock.now()
+                context.events.emit(LeadWaiting(shop="the shop's lock is held by another process"))
+            await self._pause(LOCK_RETRY_S)
+        return False
+
+    async def _lead(self) -> None:
+        """Turn for as long as the lead is ours; wait out a shop or a ledger that is away."""
+        while not self._stop.is_set():
+            try:
+                if not self.leading:
+                    await self._take_the_pen()
+                await self._open_the_books()
+                await self._turn_together()
+            except (ShopUnavailable, LedgerUnavailable) as away:
+                await self._bear(away)
+                if not await self._still_locked():
+                    raise LockLost("the lock was lost while shop or ledger were away") from away
+
+    async def _take_the_pen(self) -> None:
+        """Raise the ledger's epoch, once for each time the lock was taken: whoever wrote before writes no more."""
+        context = self.context
+        now = context.clock.now()
+        epoch = await context.ledger.lead(self.who, now)
+        self.leading = True
+        context.events.emit(LeadTaken(epoch=epoch))
+        leader = {"who": self.who, "since": now.isoformat(), "mode": "enforce" if context.enforcing else "observe"}
+        await context.ledger.set_mark("leader", json.dumps(leader))
+
+    async def _open_the_books(self) -> None:
+        """Look at what a crash or an outage left behind, before anything else."""
+        context = self.context
+        now = context.clock.now()
+        for channel in self.channels:
+            await channel.restore(context)
+        await context.ledger.free_leases(INTERRUPTIONS_MAX)
+        await self._recover()
+        if context.enforcing:
+            await context.ledger.wake_would_settle(now)
+
+    async def _recover(self) -> None:
+        """Look at each settlement that was begun and has no outcome: never replayed, always decided anew."""
+        context = self.context
+        context.recovering.clear()
+        for intention in await context.ledger.open_intentions():
+            rows = await context.shop.read(intention.order_keys)
+            now = context.clock.now()
+            if all(_has(rows.get(key), intention) for key in intention.order_keys):
+                await self._close_the_book(intention, Outcome.SETTLED, "found moved at start", now)
+            elif not context.enforcing:
+                await self._close_the_book(intention, Outcome.SUPERSEDED, "found open in mode observe", now)
+            else:
+                await context.ledger.wake(intention.order_keys, now)
+                context.recovering.update(dict.fromkeys(intention.order_keys, intention))
+
+    async def _close_the_book(self, intention: OpenIntention, outcome: Outcome, why: str, now: datetime) -> None:
+        await self.context.ledger.conclude(intention.id, outcome, why, Batch(), now)
+        self.context.events.emit(
+            SettleRecovered(
+                order_no=intention.order_no,
+                channel=intention.channel,
+                transaction_id=intention.transaction_id,
+                outcome=f"{outcome.value}: {why}",
+            )
+        )
+
+    # ------------------------------------------------------------------------------------------------------- the turns
+
+    async def _turn_together(self) -> None:
+        """Find and ask side by side, each channel on its own."""
+        asking = (self._keep_asking(Asker(self.context, channel), channel) for channel in self.channels)
+        await _together([self._keep_finding(), self._keep_the_lock(), *asking])
+
+    async def _keep_finding(self) -> None:
+        finder = Finder(self.context, self.find)
+        while not self._stop.is_set():
+            if self._walk_wanted:
+                new = await finder.walk()
+                self._walk_wanted = False
+            else:
+                new = await finder.quick()
+            self._over(ShopUnavailable)
+            self._over(LedgerUnavailable)
+            self._beat()
+            if new:
+                self._woken.set()
+            await self._pause(self.find.every.total_seconds())
+
+    async def _keep_asking(self, asker: Asker, channel: Channel) -> None:
+        while not self._stop.is_set():
+            handled = await asker.turn()
+            self._beat()
+            if not handled:
+                self._woken.clear()
+                await self._pause(await self._idle_s(channel), or_woken=True)
+
+    async def _idle_s(self, channel: Channel) -> float:
+        due = await self.context.ledger.next_due(channel.name)
+        now = self.context.clock.now()
+        if due is None or channel.room(now) <= 0:
+            return IDLE_MAX_S if channel.paused_since else 1.0
+        return min(max((due - now).total_seconds(), IDLE_MIN_S), IDLE_MAX_S)
+
+    async def _keep_the_lock(self) -> None:
+        while not self._stop.is_set():
+            if not await self.context.shop.holds_lock():
+                raise LockLost("the shop's lock is no longer ours")
+            await self._pause(LOCK_RETRY_S)
+
+    # -------------------------------------------------------------------------------------------------------- troubles
+
+    async def _bear(self, away: ShopUnavailable | LedgerUnavailable) -> None:
+        """Say once that shop or ledger is away, and wait: longer each time, never for good."""
+        now = self.context.clock.now()
+        if self._trouble is None or self._trouble[0] is not type(away):
+            self._trouble = (type(away), now)
+            if isinstance(away, ShopUnavailable):
+                self.context.events.emit(ShopIsUnavailable(why=str(away)))
+            else:
+                self.context.events.emit(LedgerIsUnavailable(why=str(away)))
+        lasted = now - self._trouble[1]
+        await self._pause(min(max(TROUBLE_FIRST_S, lasted.total_seconds() / 2), TROUBLE_MAX_S))
+
+    def _over(self, kind: type[PortError]) -> None:
+        if self._trouble is None or self._trouble[0] is not kind:
+            return
+        after = self.context.clock.now() - self._trouble[1]
+        self._trouble = None
+        if kind is ShopUnavailable:
+            self.context.events.emit(ShopIsAvailable(after=after))
+        else:
+            self.context.events.emit(LedgerIsAvailable(after=after))
+
+    async def _still_locked(self) -> bool:
+        try:
+            return await self.context.shop.holds_lock()
+        except ShopUnavailable:
+            return False
+
+    # ------------------------------------------------------------------------------------------------------- the clock
+
+    async def summarise(self) -> None:
+        """Say what was done since the last summary, and begin counting anew."""
+        context = self.context
+        now, tally = context.clock.now(), context.tally
+        context.tally = Tally(since=now)
+        context.events.emit(await summary_of(context, tally, now))
+
+    def _beat(self) -> None:
+        self.beat = self.context.clock.monotonic()
+
+    async def _pause(self, seconds: float, *, or_woken: bool = False) -> None:
+        """Sleep on the clock, but wake at once when told to stop (or, where wanted, that there is work)."""
+        waits: list[Callable[[], Awaitable[object]]] = [lambda: self.context.clock.sleep(seconds), self._stop.wait]
+        if or_woken:
+            waits.append(self._woken.wait)
+        tasks = [asyncio.ensure_future(wait()) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
+    """Put a summary together: what was done, and what is open."""
+    counts = await context.ledger.counts(now)
+    cases = await context.ledger.cases()
+    return Summary(
+        found=tally.found,
+        asked=sum(tally.asked.values()),
+        settled=tally.settled,
+        would_settle=tally.would_settle,
+        callback_won=tally.callback_won,
+        closed=tally.closed,
+        cases_opened=tally.cases_opened,
+        unanswered=tally.unanswered,
+        watching=counts.open,
+        overdue=counts.due,
+        cases_open=len(cases),
+        period=now - tally.since + timedelta(0),
+    )
+
+
+def _has(row: object, intention: OpenIntention) -> bool:
+    return (
+        isinstance(row, Order)
+        and row.state is OrderState.PAID
+        and row.transaction_id in {None, intention.transaction_id}
+    )
+
+
+async def _together(work: Iterable[Coroutine[object, object, None]]) -> None:
+    """Run side by side; the first that fails ends the rest, and the gravest failure is raised bare."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in work:
+                group.create_task(part)
+    except BaseExceptionGroup as failed:
+        raise min(_leaves(failed), key=lambda error: isinstance(error, ShopUnavailable | LedgerUnavailable)) from failed
+
+
+def _leaves(failed: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in failed.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

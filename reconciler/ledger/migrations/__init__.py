@@ -1,0 +1,1 @@
+"""Alembic's scripts: how the ledger's tables came to be."""

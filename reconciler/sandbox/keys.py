@@ -1,0 +1,118 @@
+"""The RSA keys of both sides, and the files they are kept in."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+
+KEY_BITS = 2048
+KEY_FILE_BYTES_MAX = 16 * 1024
+
+APP_KEY = "alipay-app-key.pem"
+ALIPAY_PUBLIC_KEY = "alipay-public-key.pem"
+MERCHANT_KEY = "wechat-merchant-key.pem"
+WECHAT_PUBLIC_KEY = "wechat-public-key.pem"
+_ALIPAY_KEY = "gateway-alipay-key.pem"
+_WECHAT_KEY = "gateway-wechat-key.pem"
+
+
+class KeyFileError(Exception):
+    """A key file cannot be used; the text names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Everybody's private keys: this is a sandbox."""
+
+    app: RSAPrivateKey
+    """The application's, at Alipay: signs requests."""
+    alipay: RSAPrivateKey
+    """Alipay's own: signs answers."""
+    merchant: RSAPrivateKey
+    """The merchant's, at WeChat: signs requests."""
+    wechat: RSAPrivateKey
+    """WeChat's own, behind the public key id: signs answers."""
+    stranger: RSAPrivateKey
+    """Nobody's: signs what must not verify."""
+
+
+def make_keys() -> Keys:
+    """Make fresh keys, in memory."""
+    return Keys(*(generate_private_key(65537, KEY_BITS) for _ in range(5)))
+
+
+def keep_keys(directory: Path) -> Keys:
+    """Load the keys kept in a directory, making those that are missing; every file is 0600. Raises KeyFileError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = Keys(
+        app=_load_or_make(directory / APP_KEY),
+        alipay=_load_or_make(directory / _ALIPAY_KEY),
+        merchant=_load_or_make(directory / MERCHANT_KEY),
+        wechat=_load_or_make(directory / _WECHAT_KEY),
+        stranger=generate_private_key(65537, KEY_BITS),
+    )
+    write_private(directory / ALIPAY_PUBLIC_KEY, _public_pem(keys.alipay.public_key()))
+    write_private(directory / WECHAT_PUBLIC_KEY, _public_pem(keys.wechat.public_key()))
+    return keys
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: whole, or not at all."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def sign(key: RSAPrivateKey, message: bytes) -> str:
+    """SHA256withRSA, PKCS#1 v1.5, in base64: both gateways' signature (gateways.md 1.3, 2.3)."""
+    return base64.b64encode(key.sign(message, padding.PKCS1v15(), hashes.SHA256())).decode()
+
+
+def verifies(key: RSAPublicKey, signature: str, message: bytes) -> bool:
+    """Whether a base64 signature is this key's over exactly these bytes."""
+    try:
+        key.verify(base64.b64decode(signature, validate=True), message, padding.PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _load_or_make(path: Path) -> RSAPrivateKey:
+    try:
+        with path.open("rb") as file:
+            pem = file.read(KEY_FILE_BYTES_MAX)
+    except FileNotFoundError:
+        key = generate_private_key(65537, KEY_BITS)
+        write_private(path, _private_pem(key))
+        return key
+    try:
+        loaded = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise KeyFileError(f"{path} is no private key in PEM; delete it and start again") from error
+    if not isinstance(loaded, RSAPrivateKey):
+        raise KeyFileError(f"{path} is not an RSA key; delete it and start again")
+    return loaded
+
+
+def _private_pem(key: RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _public_pem(key: RSAPublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,151 @@
+"""Scripts: what a trade will do, by name, and as the control endpoint writes and reads it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from reconciler.sandbox.alipay import yuan
+from reconciler.sandbox.clock import BEIJING
+from reconciler.sandbox.trade import SLOW_SECONDS, GatewayKind, State, Trade, Trouble, Twist
+from reconciler.sandbox.wire import is_sane
+
+AFTER_S_MAX = 7 * 86400.0
+SLOW_S_MAX = 60.0
+TIMES_MAX = 1_000_000
+WRONG_AMOUNT_FEN = 1
+_YUAN = re.compile(r"([0-9]{1,10})\.([0-9]{2})")
+
+
+class Script(StrEnum):
+    """What a trade will do."""
+
+    PAID = "paid"
+    UNPAID = "unpaid"
+    PAID_LATER = "paid_later"
+    """Paid `after_s` seconds from now."""
+    CLOSED = "closed"
+    REFUNDED = "refunded"
+    """WeChat: REFUND. Alipay: TRADE_CLOSED with a payment date, as after a full refund."""
+    ABSENT = "absent"
+    WRONG_AMOUNT = "wrong_amount"
+    """Paid, one fen."""
+    OTHER_MERCHANT = "other_merchant"
+    UNKNOWN_STATE = "unknown_state"
+    SLOW = "slow"
+    """Paid, as are the following; the first `times` asks meet the trouble, or all of them where it is 0."""
+    SERVER_ERROR = "server_error"
+    THROTTLED = "throttled"
+    BAD_SIGNATURE = "bad_signature"
+    UNSIGNED = "unsigned"
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class NotAScript(Exception):
+    """What was sent to the control endpoint cannot be played; the text says why, and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One trade's part in the play."""
+
+    gateway: GatewayKind
+    out_trade_no: str
+    amount_fen: int
+    script: Script
+    after_s: float = 10.0
+    times: int = 0
+    slow_s: float = SLOW_SECONDS
+
+
+def trade_of(part: Part, now: datetime) -> Trade:  # noqa: PLR0911 # one return for each script
+    """Make the trade that plays this part from now on."""
+    open_trade = Trade(part.gateway, part.out_trade_no, part.amount_fen, opened_at=now)
+    paid = replace(open_trade, paid_at=now)
+    match part.script:
+        case Script.UNPAID:
+            return open_trade
+        case Script.PAID:
+            return paid
+        case Script.PAID_LATER:
+            return replace(open_trade, paid_at=now + timedelta(seconds=part.after_s))
+        case Script.CLOSED:
+            return replace(open_trade, closed_at=now)
+        case Script.REFUNDED:
+            return replace(paid, refunded_at=now)
+        case Script.ABSENT:
+            return replace(open_trade, opened_at=None)
+        case Script.WRONG_AMOUNT:
+            return replace(paid, amount_fen=WRONG_AMOUNT_FEN)
+        case Script.OTHER_MERCHANT | Script.UNKNOWN_STATE:
+            return replace(paid, twist=Twist(part.script))
+        case Script.SLOW | Script.SERVER_ERROR | Script.THROTTLED | Script.BAD_SIGNATURE | Script.UNSIGNED:
+            trouble = Trouble(part.script)
+            return replace(paid, trouble=trouble, trouble_asks=part.times, slow_seconds=part.slow_s)
+
+
+def part_from_json(sent: object) -> Part:
+    """Read what a person posted. Raises NotAScript."""
+    if not isinstance(sent, dict):
+        raise NotAScript('send an object like {"gateway": "alipay", "out_trade_no": "A10001", "amount": "99.00"}')
+    unknown = sorted(set(sent) - {"gateway", "out_trade_no", "amount", "script", "after_s", "times", "slow_s"})
+    if unknown:
+        raise NotAScript(f"{unknown[0]!r} is no field: gateway, out_trade_no, amount, script, after_s, times, slow_s")
+    number, amount = sent.get("out_trade_no"), sent.get("amount", "99.00")
+    if not isinstance(number, str) or not is_sane(number):
+        raise NotAScript("out_trade_no is due: 1 to 64 printable ASCII characters")
+    match = _YUAN.fullmatch(amount) if isinstance(amount, str) else None
+    if match is None:
+        raise NotAScript('amount is yuan as text with two decimals, "99.00"')
+    return Part(
+        gateway=_choice(GatewayKind, sent.get("gateway"), "gateway"),
+        out_trade_no=number,
+        amount_fen=int(match[1]) * 100 + int(match[2]),
+        script=_choice(Script, sent.get("script", "paid"), "script"),
+        after_s=_number(sent.get("after_s", 10.0), "after_s", AFTER_S_MAX),
+        times=int(_number(sent.get("times", 0), "times", TIMES_MAX)),
+        slow_s=_number(sent.get("slow_s", SLOW_SECONDS), "slow_s", SLOW_S_MAX),
+    )
+
+
+def trade_as_json(trade: Trade, now: datetime, asks: int) -> dict[str, object]:
+    """Write a trade for a person; amounts in yuan, times with offset."""
+    moments = {
+        "opened_at": trade.opened_at,
+        "paid_at": trade.paid_at,
+        "refunded_at": trade.refunded_at,
+        "closed_at": trade.closed_at,
+    }
+    state = trade.state_at(now)
+    return {
+        "gateway": trade.gateway,
+        "out_trade_no": trade.out_trade_no,
+        "amount": yuan(trade.amount_fen),
+        "state": state,
+        "transaction_id": trade.transaction_id if state in {State.PAID, State.REFUNDED} else None,
+        **{
+            name: moment and moment.astimezone(BEIJING).isoformat(timespec="seconds")
+            for name, moment in moments.items()
+        },
+        "twist": trade.twist,
+        "trouble": trade.trouble,
+        "trouble_asks": trade.trouble_asks,
+        "asks": asks,
+    }
+
+
+def _choice(kind: type[_Choice], value: object, name: str) -> _Choice:
+    if not isinstance(value, str) or value not in set(kind):
+        raise NotAScript(f"{name} is one of: {', '.join(kind)}")
+    return kind(value)
+
+
+def _number(value: object, name: str, maximum: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
+        raise NotAScript(f"{name} is a number from 0 to {maximum:g}")
+    return value

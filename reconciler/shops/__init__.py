@@ -1,0 +1,1 @@
+"""The shop's side: its own database, mapped."""

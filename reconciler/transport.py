@@ -1,0 +1,221 @@
+"""Outgoing HTTP: the only module that imports httpx or aiohttp's client.
+
+httpx's request and response over aiohttp's connections, without httpx's client: so no redirect is followed, no cookie
+kept, no proxy taken from the environment behind our back and no URL logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+import aiohttp
+import httpx
+from aiohttp.http_exceptions import HttpProcessingError
+from httpx_aiohttp import AiohttpTransport
+
+from reconciler.settings.channel import is_loopback
+
+BODY_BYTES_MAX = 1_000_000
+CONNECTIONS_MAX = 256
+IDLE_S_MAX = 15.0
+"""How long an unused connection is kept: shorter than a gateway's own patience, so that we close first."""
+HEADER_BYTES_MAX = 8190
+HEADERS_MAX = 64
+CHUNK_BYTES = 16 * 1024
+REASON_LENGTH_MAX = 200
+NO_PROXY_MAX = 100
+
+_CLOSED = "connections are closed: shutting down"
+_FOREIGN = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
+"""Everything an exchange can fail with. aiohttp's own pass through httpx-aiohttp unmapped here and there."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class TransportFailure(Exception):
+    """No whole response came. `reason` is for people: short, printable, without secrets."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = "".join(c if c.isprintable() else "?" for c in reason[:REASON_LENGTH_MAX])
+        super().__init__(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request; the path and query of `url` go on the wire as written where they are in RFC 3986 normal form."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One whole response, the body as it arrived."""
+
+    status: int
+    headers: Headers
+    """Names in lower case, values as latin-1; a repeated header stands here as often as it came."""
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Give the header's value; None where it is missing or came more than once."""
+        values = [value for key, value in self.headers if key == name]
+        return values[0] if len(values) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Which proxy to take for which host; none, unless somebody asked for one."""
+
+    https: str | None = None
+    exempt: tuple[str, ...] = ()
+    """Hosts, and with them their subdomains, that are reached directly; `*` exempts all."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Proxies:
+        """Read HTTPS_PROXY (else ALL_PROXY) and NO_PROXY, in either case. Raises ValueError where that is no URL."""
+        known = {name.lower(): value.strip() for name, value in environment.items() if value.strip()}
+        proxy = known.get("https_proxy") or known.get("all_proxy")
+        names = known.get("no_proxy", "").split(",")[:NO_PROXY_MAX]
+        return cls(
+            _proxy_url(proxy) if proxy else None,
+            tuple(name.strip().lower().lstrip(".") for name in names if name.strip()),
+        )
+
+    def concerns(self, host: str) -> bool:
+        """Whether this host is reached through the proxy; a loopback address never is."""
+        if self.https is None or is_loopback(host) or "*" in self.exempt:
+            return False
+        return not any(host == name or host.endswith(f".{name}") for name in self.exempt)
+
+
+class Transport:
+    """Connections to the outside, shared by every channel. TLS is verified; plain http goes to loopback only."""
+
+    def __init__(
+        self,
+        proxies: Proxies | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
+        self._proxies = proxies or Proxies()
+        self._tls = tls or ssl.create_default_context()
+        self._body_bytes_max = body_bytes_max
+        self._direct = self._open(None)
+        self._proxied = self._open(self._proxies.https) if self._proxies.https else None
+        self._closed = False
+
+    async def send(self, request: HttpRequest, timeout: timedelta) -> HttpResponse:  # noqa: ASYNC109 # the deadline is the caller's setting `ask.timeout`
+        """Send and take the whole response within one deadline, connecting included. Raises TransportFailure."""
+        way = self._way(request.url)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                return await self._exchange(way, request)
+        except TimeoutError as error:
+            raise TransportFailure(f"no whole answer within {timeout.total_seconds():g}s") from error
+        except _FOREIGN as error:
+            raise TransportFailure(_reason_of(error)) from error
+        except RuntimeError as error:
+            if not self._closed:
+                raise
+            raise TransportFailure(_CLOSED) from error
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+        self._closed = True
+        await self._direct.aclose()
+        if self._proxied is not None:
+            await self._proxied.aclose()
+
+    def _way(self, url: str) -> AiohttpTransport:
+        if self._closed:
+            raise TransportFailure(_CLOSED)
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise TransportFailure(f"not a URL: {error}") from error
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.host)):
+            raise TransportFailure(f"refused to send to {parts.scheme}://{parts.host}: only https, or http to loopback")
+        if self._proxied is not None and self._proxies.concerns(parts.host):
+            return self._proxied
+        return self._direct
+
+    async def _exchange(self, way: AiohttpTransport, request: HttpRequest) -> HttpResponse:
+        headers = [*request.headers, ("Accept-Encoding", "identity")]
+        response = await way.handle_async_request(
+            httpx.Request(request.method, request.url, headers=headers, content=request.body or None)
+        )
+        try:
+            received = tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers.raw)
+            _refuse_encoded(received)
+            return HttpResponse(response.status_code, received, await self._body_of(response))
+        finally:
+            await response.aclose()
+
+    async def _body_of(self, response: httpx.Response) -> bytes:
+        # Straight from the stream: httpx's own readers would expand an encoding, or leave the inner iterator open.
+        body = bytearray()
+        async with contextlib.aclosing(_chunks(response)) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > self._body_bytes_max:
+                    raise TransportFailure(f"the answer is larger than {self._body_bytes_max} bytes")
+        return bytes(body)
+
+    def _open(self, proxy: str | None) -> AiohttpTransport:
+        return AiohttpTransport(
+            verify=self._tls,
+            trust_env=False,
+            proxy=httpx.Proxy(proxy) if proxy else None,
+            client=self._session,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S_MAX),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=CHUNK_BYTES,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+
+
+def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 # an asynchronous transport gives no other
+    return cast("AsyncGenerator[bytes, None]", stream.__aiter__())
+
+
+def _refuse_encoded(headers: Headers) -> None:
+    encodings = {value.strip().lower() for name, value in headers if name == "content-encoding"}
+    if encodings - {"", "identity"}:
+        raise TransportFailure("the answer is compressed, although we asked for it as it is")
+
+
+def _reason_of(error: BaseException) -> str:
+    # httpx-aiohttp calls a disconnect a connect timeout: what aiohttp said is nearer the truth.
+    root = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ is not None else error
+    return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+
+
+def _proxy_url(text: str) -> str:
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError("the proxy in HTTPS_PROXY or ALL_PROXY is not a URL") from error
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise ValueError("the proxy in HTTPS_PROXY or ALL_PROXY must begin with http:// or https:// (no SOCKS)")
+    return url
