@@ -157,3 +157,29 @@ class ChannelUnconfigured(Event):
 
     shop_value: str
     orders: int
+
+
+@event(
+    "http.unavailable",
+    Severity.WARNING,
+    meaning="The address of /healthz, /readyz and /metrics is taken or not ours. Orders are looked after all the same.",
+    advice="Give each daemon of a machine its own http.listen, or switch it off. It is tried again.",
+)
+class HttpUnavailable(Event):
+    """The figures cannot be had."""
+
+    address: str
+    why: str
+
+
+@event(
+    "control.unavailable",
+    Severity.WARNING,
+    meaning="The control socket cannot be made, so that commands do not reach this daemon. Orders are looked after.",
+    advice="Look at the path that the line names; control.socket sets another. It is tried again.",
+)
+class ControlUnavailable(Event):
+    """Commands cannot get through."""
+
+    path: str
+    why: str

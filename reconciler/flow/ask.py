@@ -11,7 +11,7 @@ from reconciler.domain.answer import Paid, Reply
 from reconciler.domain.confirm import Subject
 from reconciler.domain.decide import before_asking, decide
 from reconciler.domain.decision import Settle
-from reconciler.domain.order import Row
+from reconciler.domain.order import OrderKey, Row
 from reconciler.events.running import TurnFailed
 from reconciler.flow.apply import Judged, apply, untrusted_run_of
 from reconciler.flow.channel import Channel
@@ -107,7 +107,7 @@ class Asker:
     async def _handle_or_part(self, watches: Sequence[Watch]) -> None:
         """Handle a batch; where it meets a fault of ours, each watch alone, so that one cannot block the rest."""
         try:
-            await self._handle(watches)
+            await self.carry_out(await self.ask(watches))
         except PortError:
             raise
         except Exception:  # noqa: BLE001 # the one place that keeps the daemon alive: logged, counted, and parted
@@ -117,23 +117,24 @@ class Asker:
             for watch in watches:
                 await self._handle_or_part([watch])
 
-    async def _handle(self, watches: Sequence[Watch]) -> None:
-        asked = await self.ask(watches)
+    async def carry_out(self, asked: Sequence[Asked]) -> None:
+        """Decide and do it, for a whole batch: what moves nothing in one transaction, settlements one after another."""
         async with self._context.applying:
             judged = await self.judge(asked)
             await apply(self._context, [item for item in judged if not self._settles(item)])
             moved: set[str] = set()
-            for position, item in enumerate(judged):
-                if not self._settles(item):
-                    continue
-                if item.watch.attempt.order_key in moved:
-                    # A sibling in this batch moved the order, or we stopped to look: decide on what is true now.
-                    (fresh,) = await self.judge([asked[position]])
-                    if not self._settles(fresh):
-                        await apply(self._context, [fresh])
-                        continue
-                    item = fresh  # noqa: PLW2901 # the same watch, judged anew
-                moved |= await settle(self._context, item)
+            for question, item in zip(asked, judged, strict=True):
+                if self._settles(item):
+                    moved |= await self._settle(question, item, moved)
+
+    async def _settle(self, question: Asked, item: Judged, moved: set[str]) -> set[OrderKey]:
+        if item.watch.attempt.order_key in moved:
+            # A sibling in this batch has just moved the order: decide on what is true now.
+            (item,) = await self.judge([question])
+            if not self._settles(item):
+                await apply(self._context, [item])
+                return set()
+        return await settle(self._context, item)
 
     def _settles(self, item: Judged) -> bool:
         return isinstance(item.decision, Settle) and self._context.enforcing

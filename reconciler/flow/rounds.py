@@ -43,6 +43,11 @@ class Rounds:
     leading: bool = False
     beat: float = 0.0
     """Monotonic time of the last sign of life: what the watchdog is fed by."""
+    found_at: datetime | None = None
+    asked_at: datetime | None = None
+    """When finding, and asking, last came through."""
+    due_by: datetime | None = None
+    """What was due by then, one pass has asked about."""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _walk_wanted: bool = True
@@ -72,19 +77,32 @@ class Rounds:
         """Walk the whole window at the next turn of finding."""
         self._walk_wanted = True
 
+    def troubles(self) -> tuple[str, ...]:
+        """Say why the work is not being done now, if it is not; a standby's work is to wait."""
+        if self._trouble is None:
+            return ()
+        kind, since = self._trouble
+        return (f"{kind.__name__} since {since.isoformat(timespec='seconds')}",)
+
     # -------------------------------------------------------------------------------------------------------- one pass
 
     async def once(self) -> bool:
         """Find, ask what is due, settle, and end; False where another process holds the lock."""
         context = self.context
-        if not await context.shop.take_lock():
+        if not await self.take_charge():
+            return False
+        finder = Finder(context, self.find)
+        await finder.walk()
+        self.due_by = due_by = context.clock.now()
+        await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
+        return True
+
+    async def take_charge(self) -> bool:
+        """Take lock and pen for a command that does one thing; False where another process holds the lock."""
+        if not await self.context.shop.take_lock():
             return False
         await self._take_the_pen()
         await self._open_the_books()
-        finder = Finder(context, self.find)
-        await finder.walk()
-        due_by = context.clock.now()
-        await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
         return True
 
     async def _ask_all_due(self, asker: Asker, due_by: datetime) -> None:
@@ -190,6 +208,7 @@ class Rounds:
             self._over(ShopUnavailable)
             self._over(LedgerUnavailable)
             self._beat()
+            self.found_at = self.context.clock.now()
             if new:
                 self._woken.set()
             await self._pause(self.find.every.total_seconds())
@@ -198,6 +217,7 @@ class Rounds:
         while not self._stop.is_set():
             handled = await asker.turn()
             self._beat()
+            self.asked_at = self.context.clock.now()
             if not handled:
                 self._woken.clear()
                 await self._pause(await self._idle_s(channel), or_woken=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import reconciler
-from reconciler.domain.answer import Answer, Evidence, Rejected, Reply, Unavailable, VerifyingKey
+from reconciler.domain.answer import Answer, Evidence, Rejected, Reply, Unavailable, Untrusted, VerifyingKey
 from reconciler.domain.order import is_askable
 from reconciler.pace import NotNow
 from reconciler.ports import Clock, Pacer
@@ -95,7 +95,7 @@ async def _ask(dialect: Dialect, way: Way, number: str) -> Reply:
         await way.pace.enter()
     except NotNow as not_now:
         return _unasked(way, not_now.answer)
-    answer: Answer = Unavailable("the ask was broken off")
+    answer: Answer = Untrusted("the ask was broken off")  # no word on the gateway's health, either way
     try:
         reply = await _exchange(dialect, way, number)
         answer = reply.answer

@@ -127,10 +127,11 @@ class Pen:
                     await self._commit(connection, lead, page.head)
 
     async def check(self, connection: AsyncConnection) -> None:
-        """Compare epoch and head in a transaction that only reads, so that an idle leader learns of its end too."""
-        lead = self._leading()
-        if not self._turn.locked():
-            await self._compare(connection, lead, lock=False)
+        """Compare the epoch in a transaction that only reads, so that an idle leader learns of its end too.
+
+        The head is left out: a transaction of our own may move it meanwhile.
+        """
+        self._compare_epoch(self._leading(), await self._epoch(connection, lock=False))
 
     def _leading(self) -> _Lead:
         if self._broken is not None:
@@ -139,21 +140,22 @@ class Pen:
             raise Overtaken(f"ledger {self._engines.where}: this process has not taken the lead and may not write")
         return self._lead
 
-    async def _compare(self, connection: AsyncConnection, lead: _Lead, *, lock: bool = True) -> None:
-        epoch = await self._epoch(connection, lock=lock)
-        if epoch != lead.epoch:
-            self._break(f"its epoch is {epoch}, ours is {lead.epoch}")
+    async def _compare(self, connection: AsyncConnection, lead: _Lead) -> None:
+        self._compare_epoch(lead, await self._epoch(connection))
         head = await head_of(connection)
         if head not in {lead.head, lead.perhaps}:
-            self._break(f"it ends with {head}, we left it at {lead.head}")
-        if lock:
-            lead.head, lead.perhaps = head, None
+            raise self._break(f"it ends with {head}, we left it at {lead.head}")
+        lead.head, lead.perhaps = head, None
 
-    def _break(self, difference: str) -> None:
+    def _compare_epoch(self, lead: _Lead, epoch: int) -> None:
+        if epoch != lead.epoch:
+            raise self._break(f"its epoch is {epoch}, ours is {lead.epoch}")
+
+    def _break(self, difference: str) -> Overtaken:
         self._broken = (
             f"ledger {self._engines.where}: {difference}. Another process has written it since; this one must end"
         )
-        raise Overtaken(self._broken)
+        return Overtaken(self._broken)
 
     async def _commit(self, connection: AsyncConnection, lead: _Lead, head: Head) -> None:
         """Commit; where that fails, ask the ledger itself whether it did."""
@@ -172,7 +174,7 @@ class Pen:
 
     async def _epoch(self, connection: AsyncConnection, *, lock: bool = True) -> int:
         query = select(marks.c.value).where(marks.c.name == EPOCH_MARK)
-        # The row's lock lets one writer in at a time; on SQLite, BEGIN IMMEDIATE has done that and FOR UPDATE is left out.
+        # The row's lock lets one writer in at a time. On SQLite, BEGIN IMMEDIATE has done that and it is left out.
         value = (await connection.execute(query.with_for_update() if lock else query)).scalar()
         try:
             return int(str(value))

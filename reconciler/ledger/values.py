@@ -46,7 +46,7 @@ def money_or_none(fen: int | None, currency: str | None) -> Money | None:
 
 
 def canonical(value: object) -> str:
-    """Write JSON that is the same for the same value: ASCII, keys sorted, no blanks. Raises for NaN and strange types."""
+    """Write JSON that is the same for the same value: ASCII, keys sorted. Raises ValueError or TypeError."""
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -125,9 +125,7 @@ async def wake(connection: AsyncConnection, order_keys: Sequence[OrderKey], at: 
 async def wake_would_settle(connection: AsyncConnection, at: datetime) -> int:
     """Do as `wake` with the open watches that observing would have settled; give their number."""
     result = await connection.execute(
-        update(watches)
-        .where(watches.c.last_decision == WOULD_SETTLE, watches.c.due_at.is_not(None))
-        .values(_woken(at))
+        update(watches).where(watches.c.last_decision == WOULD_SETTLE, watches.c.due_at.is_not(None)).values(_woken(at))
     )
     return result.rowcount
 
@@ -181,7 +179,9 @@ _UPDATE = (
         leased_until=None,
         interruptions=0,
         # What was verified once stays known until another verified answer takes its place.
-        last_verified=func.coalesce(bindparam("b_verified", type_=watches.c.last_verified.type), watches.c.last_verified),
+        last_verified=func.coalesce(
+            bindparam("b_verified", type_=watches.c.last_verified.type), watches.c.last_verified
+        ),
         transaction_id=func.coalesce(
             bindparam("b_transaction", type_=watches.c.transaction_id.type), watches.c.transaction_id
         ),
@@ -242,6 +242,7 @@ def _woken(at: datetime) -> dict[str, Any]:
         "ended_at": None,
         "next_ask_at": us,
         "due_at": case((watches.c.leased_until > us, watches.c.leased_until), else_=us),
+        "leased_until": case((watches.c.leased_until > us, watches.c.leased_until)),
     }
 
 

@@ -63,6 +63,8 @@ def _text(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except (TypeError, ValueError, KeyError):
         text = str(record.msg)  # its arguments do not fit: a library's own mistake
+    if record.name == "py.warnings":
+        text = text.partition("\n")[0]  # the second line quotes source code
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
         text = f"{text}: {type(error).__name__}: {error}{_place(error)}"

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
 from reconciler.sandbox.accounts import Accounts
+from reconciler.sandbox.beijing import beijing_text, parse_beijing
 from reconciler.sandbox.book import Book
-from reconciler.sandbox.clock import beijing_text, parse_beijing
 from reconciler.sandbox.keys import Keys, sign, verifies
 from reconciler.sandbox.trade import GatewayKind, State, Trade, Trouble, Twist
 from reconciler.sandbox.wire import HTML_502, Reply, is_sane
@@ -168,7 +168,7 @@ def _number(biz_content: str) -> tuple[str, bool]:
     """Give the number asked about, and whether it is Alipay's own: trade_no wins (gateways.md 1.4)."""
     try:
         content = json.loads(biz_content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid("isv.illegal-json") from error
     if not isinstance(content, dict):
         raise _invalid("isv.illegal-json")

@@ -6,13 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
+from reconciler.sandbox.errors import BookFull
 from reconciler.sandbox.trade import GatewayKind, Trade
 
 TRADES_MAX = 100_000
-
-
-class BookFull(Exception):
-    """The sandbox holds as many trades as it will."""
 
 
 class Book:

@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.sandbox.errors import NotOurs
+
 MARKER = ".reconciler-sandbox"
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107; the shop's lock and others want a suffix."""
 _WIPED = ("shop.db*", "ledger.db*", "reconciler.toml", "control.sock", "*.lock")
 _MARKER_TEXT = "Made by `reconciler demo` or `reconciler sandbox`, which wipe what they made here when they start.\n"
-
-
-class NotOurs(Exception):
-    """The directory holds something that we did not make, or another sandbox runs in it; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Place:
 
 @contextmanager
 def fresh_place(directory: Path) -> Iterator[Place]:
-    """Hold a directory, made anew or wiped of what an earlier sandbox made in it, and of nothing else. Raises NotOurs."""
+    """Hold a directory, made, or wiped of what an earlier sandbox made in it and nothing else. Raises NotOurs."""
     place = Place(directory.absolute())
     _claim(place)
     with (place.directory / MARKER).open("w") as marker:

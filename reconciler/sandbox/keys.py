@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
+from reconciler.sandbox.errors import KeyFileError
+
 KEY_BITS = 2048
 KEY_FILE_BYTES_MAX = 16 * 1024
 
@@ -22,10 +24,6 @@ MERCHANT_KEY = "wechat-merchant-key.pem"
 WECHAT_PUBLIC_KEY = "wechat-public-key.pem"
 _ALIPAY_KEY = "gateway-alipay-key.pem"
 _WECHAT_KEY = "gateway-wechat-key.pem"
-
-
-class KeyFileError(Exception):
-    """A key file cannot be used; the text names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

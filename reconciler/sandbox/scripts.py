@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from reconciler.sandbox.alipay import yuan
-from reconciler.sandbox.clock import BEIJING
+from reconciler.sandbox.beijing import BEIJING
+from reconciler.sandbox.errors import NotAScript
 from reconciler.sandbox.trade import SLOW_SECONDS, GatewayKind, State, Trade, Trouble, Twist
 from reconciler.sandbox.wire import is_sane
 
@@ -44,10 +45,6 @@ class Script(StrEnum):
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
-
-
-class NotAScript(Exception):
-    """What was sent to the control endpoint cannot be played; the text says why, and what can."""
 
 
 @dataclass(frozen=True, slots=True)

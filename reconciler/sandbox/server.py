@@ -13,9 +13,10 @@ from aiohttp.typedefs import Handler
 from reconciler.ports import Clock
 from reconciler.sandbox.accounts import Accounts
 from reconciler.sandbox.alipay import Alipay
-from reconciler.sandbox.book import Book, BookFull
+from reconciler.sandbox.book import Book
+from reconciler.sandbox.errors import BookFull, NotAScript
 from reconciler.sandbox.keys import Keys
-from reconciler.sandbox.scripts import NotAScript, part_from_json, trade_as_json, trade_of
+from reconciler.sandbox.scripts import part_from_json, trade_as_json, trade_of
 from reconciler.sandbox.trade import Trade
 from reconciler.sandbox.wechat import PREFIX, Wechat
 from reconciler.sandbox.wire import Reply
@@ -81,9 +82,9 @@ def _application(keys: Keys, book: Book, clock: Clock, accounts: Accounts) -> we
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="send application/json\n")
         try:
-            trade = trade_of(part_from_json(json.loads(await request.text())), clock.now())
+            trade = trade_of(part_from_json(json.loads(await request.read())), clock.now())
             book.put(trade)
-        except (NotAScript, BookFull, ValueError) as error:
+        except (NotAScript, BookFull, ValueError, RecursionError) as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         return web.json_response(_as_json(trade))
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from reconciler.sandbox.alipay import yuan
-from reconciler.sandbox.clock import beijing_text
+from reconciler.sandbox.beijing import beijing_text
 
 BUSY_SECONDS = 5.0
 ROWS_MAX = 100_000

@@ -11,9 +11,10 @@ from statistics import median
 from reconciler.sandbox.book import Book
 from reconciler.sandbox.buyers import Buyers
 from reconciler.sandbox.shop import ShopRow, Status
-from reconciler.sandbox.trade import State, Trade
+from reconciler.sandbox.trade import State, Trade, Trouble
 from reconciler.sandbox.visit import Visit
 
+_UNPROVABLE = {Trouble.BAD_SIGNATURE, Trouble.UNSIGNED}
 _MOVED = {Status.PAID, Status.DELIVERED}
 
 
@@ -139,9 +140,9 @@ def _tell(
 
 
 def _agrees(visit: Visit, trade: Trade, row: ShopRow) -> bool:
-    """Whether the money that moved the order was right, and there at all: no twist, no signature that never was right."""
-    has_right_amount = trade.amount_fen == visit.amount_fen
-    return has_right_amount and trade.twist is None and row.transaction_id == trade.transaction_id
+    """Whether a moved order could be proved at all: the right amount, nothing odd, an answer signed sooner or later."""
+    is_provable = trade.twist is None and not (trade.trouble in _UNPROVABLE and trade.trouble_asks == 0)
+    return is_provable and trade.amount_fen == visit.amount_fen and row.transaction_id == trade.transaction_id
 
 
 def _wait(trade: Trade, seen_at: datetime) -> float | None:

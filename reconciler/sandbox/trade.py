@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.sandbox.clock import BEIJING
+from reconciler.sandbox.beijing import BEIJING
 
 SLOW_SECONDS = 3.0
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from urllib.parse import parse_qsl, unquote
 
 from reconciler.sandbox.accounts import OTHER_APPID, OTHER_MCHID, Accounts
+from reconciler.sandbox.beijing import BEIJING
 from reconciler.sandbox.book import Book
-from reconciler.sandbox.clock import BEIJING
 from reconciler.sandbox.keys import Keys, sign, verifies
 from reconciler.sandbox.trade import GatewayKind, State, Trade, Trouble, Twist
 from reconciler.sandbox.wire import HTML_502, Reply

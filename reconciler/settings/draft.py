@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -86,7 +87,7 @@ def _table(draft: Draft, model: type[Strict], path: Path, raw: object) -> Strict
 
 
 def _validate(
-    draft: Draft, model: type[Strict], path: Path, data: Mapping[str, object], failed: Set[str]
+    draft: Draft, model: type[Strict], path: Path, data: Mapping[str, object], failed: AbstractSet[str]
 ) -> Strict | None:
     try:
         return model.model_validate(data)

@@ -27,10 +27,12 @@ def load(path: Path, gateways: Gateways, *, mode: Mode | None = None) -> Setting
 
 def parse(text: str, gateways: Gateways, *, mode: Mode | None = None, source: str = "configuration") -> Settings:
     """Check a text, credentials included. Raises ConfigurationError with all that is wrong."""
-    raw = _toml(text, source)
-    if mode is not None:
-        raw["mode"] = mode
-    draft = understand(raw, gateways)
+    return check(_toml(text, source), gateways, mode=mode)
+
+
+def check(raw: Mapping[str, object], gateways: Gateways, *, mode: Mode | None = None) -> Settings:
+    """Check a file's tables, credentials included. Raises ConfigurationError with all that is wrong."""
+    draft = understand(raw if mode is None else {**raw, "mode": mode}, gateways)
     passes = (draft.problems, rule_problems(draft), credential_problems(draft))
     problems = [problem for each in passes for problem in sorted(set(each))]
     settings = draft.tables.get(())

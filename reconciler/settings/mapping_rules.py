@@ -24,8 +24,7 @@ def mapping_problems(draft: Draft) -> Iterator[Problem]:
         yield from _states(states, is_clean=draft.is_clean(*_ORDERS, "states"))
     if orders is not None:
         yield from _distinct(_columns(orders))
-        has_attempts = attempts is not None or not draft.is_clean("shop", "attempts")
-        if orders.out_trade_no is None and not has_attempts and draft.is_clean(*_ORDERS):
+        if orders.out_trade_no is None and attempts is None and draft.is_clean("shop"):
             remedy = 'add it: out_trade_no = "order_sn" (only where [shop.attempts] has the numbers it may be left out)'
             yield Problem("shop.orders.out_trade_no", f"this key is missing; {remedy}")
     if attempts is not None:

@@ -186,4 +186,6 @@ def _is_set(table: Strict, path: list[str], idle: object) -> bool:
     value = getattr(table, key)
     if rest:
         return isinstance(value, Strict) and _is_set(value, rest, idle)
-    return idle is ANY_VALUE or value == idle
+    if isinstance(value, Strict):
+        return bool(value.model_fields_set)
+    return bool(value != {} if idle is ANY_VALUE else value == idle)

@@ -85,32 +85,40 @@ def translate(error: ValidationError, model: type[BaseModel], base: Path) -> Ite
         yield loc[0] if loc else "", Problem(dotted((*base, *loc)), _say(details, table, field, key))
 
 
-def _say(details: ErrorDetails, table: type[BaseModel] | None, field: FieldInfo | None, key: str) -> str:
+def _say(details: ErrorDetails, table: type[BaseModel], field: FieldInfo | None, key: str) -> str:
     context = details.get("ctx", {})
+    like = _example(field, key)
     match details["type"]:
         case "value_error" | "assertion_error":
-            return str(context["error"])
+            text = str(context["error"])
         case "extra_forbidden":
-            return unknown(key, table.model_fields if table else ())
+            text = unknown(key, table.model_fields)
+        case "missing" if field is not None and _table_in(field.annotation):
+            text = "this table is missing; add it with its keys"
         case "missing":
-            what = "table" if field is not None and _table_in(field.annotation) else "key"
-            return f"this {what} is missing{_example(field, key, '; add it: ')}"
+            text = f"this key is missing{_example(field, key, '; add it: ')}"
         case "literal_error":
-            return f"must be {str(context['expected']).replace(chr(39), chr(34))}"
-        case "greater_than":
-            return f"must be more than {context['gt']}{_example(field, key)}"
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}{_example(field, key)}"
-        case "less_than" | "less_than_equal":
-            return f"must be at most {context.get('le', context.get('lt'))}{_example(field, key)}"
+            text = f"must be {str(context['expected']).replace(chr(39), chr(34))}"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal" as kind:
+            (bound,) = (context[name] for name in ("gt", "ge", "lt", "le") if name in context)
+            text = f"must be {_BOUNDS[kind]} {bound}{like}"
         case "too_short" | "string_too_short":
-            return f"must not be empty{_example(field, key)}"
+            text = f"must not be empty{like}"
         case "too_long" | "string_too_long":
-            return f"must have at most {context['max_length']}{_example(field, key)}"
+            text = f"must have {context['max_length']} at most{like}"
+        case "string_pattern_mismatch":
+            text = f"must have the form {context['pattern']}{like}"
         case kind:
-            return f"must be {_KINDS.get(kind, 'something else')}{_example(field, key)}"
+            text = f"must be {_KINDS.get(kind, 'another kind of value')}{like}"
+    return text
 
 
+_BOUNDS = {
+    "greater_than": "more than",
+    "greater_than_equal": "at least",
+    "less_than": "less than",
+    "less_than_equal": "at most",
+}
 _KINDS = {
     "string_type": "text in quotes",
     "int_type": "a whole number without quotes",
@@ -143,11 +151,11 @@ def _example(field: FieldInfo | None, key: str, lead: str = ", like ") -> str:
     return f'{lead}{key} = "…"' if str in _members(field.annotation) else ""
 
 
-def _find(model: type[BaseModel], loc: Path) -> tuple[type[BaseModel] | None, FieldInfo | None, str]:
+def _find(model: type[BaseModel], loc: Path) -> tuple[type[BaseModel], FieldInfo | None, str]:
     """Follow a path into the models: the table it ends in, the field if that is known, the last key."""
     table: type[BaseModel] | None = model
     field: FieldInfo | None = None
-    owner, key = table, ""
+    owner, key = model, ""
     for part in loc:
         if isinstance(part, int) or table is None:
             continue

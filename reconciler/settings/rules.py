@@ -126,7 +126,8 @@ def _accounts(draft: Draft) -> Iterator[Problem]:
     """One account under two names could move two orders with one payment."""
     owners: dict[tuple[object, ...], str] = {}
     for name, channel in draft.channels().items():
-        owner = owners.setdefault((channel.gateway, *channel.account()), name)
+        account = channel.account()
+        owner = owners.setdefault((channel.gateway, *account), name) if account else name
         if owner != name and draft.is_clean("channels", name):
             first = dotted(("channels", owner))
             yield Problem(dotted(("channels", name)), f"is the same account as {first}; put both shop_values into one")

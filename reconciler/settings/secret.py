@@ -119,11 +119,15 @@ def _read_variable(name: str) -> bytes:
 def _read(path: Path) -> tuple[bytes, int]:
     try:
         # O_NONBLOCK: a pipe without a writer must not hold up the start.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 # takes a descriptor
+        with open(
+            path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+        ) as file:  # Path.open has no opener
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SecretError(f"{path} is not a regular file")
             value = file.read(SECRET_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise SecretError(f"there is no {path}; put the secret there, in a file of mode 0600") from error
     except OSError as error:
         raise SecretError(f"{path} cannot be read: {error.strerror}") from error
     if len(value) > SECRET_BYTES_MAX:

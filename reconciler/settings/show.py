@@ -17,8 +17,7 @@ Plain = str | int | float | bool | list["Plain"] | dict[str, "Plain"]
 
 def as_dict(settings: Settings) -> dict[str, Plain]:
     """Give it as JSON values, keys in the models' order; what has no value is left out."""
-    dumped: dict[str, object] = settings.model_dump(mode="json", exclude_none=True)
-    return {key: _plain(value) for key, value in dumped.items()}
+    return _plain_table(settings.model_dump(mode="json"))
 
 
 def as_toml(settings: Settings) -> str:
@@ -36,9 +35,14 @@ def masked(url: str) -> str:
     return parts._replace(netloc=netloc, query=parts.query if parts.password else MASK).geturl()
 
 
+def _plain_table(table: Mapping[str, object]) -> dict[str, Plain]:
+    # Not exclude_none: an address that is off is None inside, and "off" in the file.
+    return {key: _plain(value) for key, value in table.items() if value is not None}
+
+
 def _plain(value: object) -> Plain:
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return _plain_table(value)
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, str):

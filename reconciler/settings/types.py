@@ -67,9 +67,11 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration as the configuration does, in the largest unit that fits."""
+    """Write a duration as the configuration does, in the largest unit that fits; in days from the third on."""
     ms = value // timedelta(milliseconds=1)
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+    if value > timedelta(days=2) and value % timedelta(days=1) == timedelta(0):
+        return f"{value.days}d"
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if ms and ms % size == 0:
             return f"{ms // size}{unit}"
     return f"{ms}ms" if ms else "0s"

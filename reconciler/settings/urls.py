@@ -123,7 +123,7 @@ def _web_url(value: object) -> str:
 def _address(value: object) -> Address | None:
     if value is None or isinstance(value, Address):
         return value
-    if value in {"", "off"}:
+    if value in ("", "off"):
         return None
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})", str(value))
     if not isinstance(value, str) or match is None or int(match[3]) > PORT_MAX:

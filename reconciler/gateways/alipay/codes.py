@@ -45,7 +45,7 @@ def refusal_of(code: str, members: Json) -> Answer | None:
             return Misconfigured(reason)
         case "40001" | "40002":
             name = sub_code.rpartition(".")[2]
-            of_the_channel = name in OF_THE_CHANNEL or name.startswith("missing-") or not name
+            of_the_channel = name in OF_THE_CHANNEL or name.startswith("missing-")
             return Misconfigured(reason) if of_the_channel else Rejected(reason)
         case "40004":
             return _business(sub_code, reason)

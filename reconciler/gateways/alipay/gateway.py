@@ -34,7 +34,7 @@ class AlipayGateway:
     merchant: Merchant = ()
     """Alipay's answer names no seller: key, app_id and token decide whose trade it is (gateways.md 1.4)."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 # the composition root's one call, the same for every kind
+    def __init__(
         self,
         channel: ChannelName,
         settings: AlipaySettings,
@@ -59,11 +59,11 @@ class AlipayGateway:
     async def close(self) -> None:
         """Do nothing: the connections are the transport's."""
 
-    def refusal(self, out_trade_no: str) -> str | None:  # noqa: ARG002, PLR6301 # the dialect's signature
+    def refusal(self, out_trade_no: str) -> str | None:  # noqa: ARG002 # the dialect's signature
         """Refuse nothing more: Alipay takes any askable number."""
         return None
 
-    def asked(self, out_trade_no: str) -> str:  # noqa: PLR6301 # the dialect's signature
+    def asked(self, out_trade_no: str) -> str:
         """Name the API and the number."""
         return f"{METHOD} out_trade_no={out_trade_no}"
 

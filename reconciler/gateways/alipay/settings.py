@@ -21,7 +21,7 @@ class AlipaySettings(ChannelSettings):
 
     gateway: Literal["alipay"] = "alipay"
     endpoint: Endpoint = "https://openapi.alipay.com/gateway.do"
-    app_id: Annotated[str, Field(pattern=r"^[0-9]{1,32}\Z")]
+    app_id: Annotated[str, Field(pattern=r"^[0-9]{1,32}$")]
     private_key: Secret
     """The application's own key: PKCS#1 or PKCS#8, PEM or bare base64."""
     alipay_public_key: Secret | None = None

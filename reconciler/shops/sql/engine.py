@@ -100,7 +100,7 @@ def driver_errors(engine: AsyncEngine) -> tuple[type[BaseException], ...]:
     """Name all that a driver may raise, wrapped by SQLAlchemy or (while connecting) not."""
     errors: list[type[BaseException]] = [SQLAlchemyError, OSError]
     if engine.dialect.driver == "asyncpg":
-        import asyncpg  # noqa: PLC0415 # an optional extra
+        import asyncpg  # type: ignore[import-untyped] # it ships no types  # noqa: PLC0415 # an optional extra
 
         errors += [asyncpg.PostgresError, asyncpg.InterfaceError]
     elif engine.dialect.driver == "asyncmy":

@@ -1,0 +1,68 @@
+"""The command line: one module per command, imported only when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from reconciler import __version__
+
+COMMANDS = {
+    "run": "Run the daemon, or one pass of it (--once).",
+    "ask": "Ask now about one order, theirs and ours side by side.",
+    "explain": "Tell one order's whole story, and what comes next.",
+    "cases": "List and show the questions that need a person.",
+    "status": "Say what is watched, due, paused, open, and who leads.",
+    "ledger": "Verify the ledger.",
+    "config": "Check the configuration, or show it as it takes effect.",
+    "sandbox": "Run gateways and a shop to develop against.",
+    "demo": "See the whole thing here, in half a minute.",
+}
+"""Every command and its line of help. A command lives in the module of its name (`config_` where Python has it)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((argument for argument in given if not argument.startswith("-")), None)
+    _app(chosen)(given, prog_name="reconciler")
+
+
+def _app(chosen: str | None) -> typer.Typer:
+    app = typer.Typer(
+        name="reconciler",
+        help="Finds orders that were paid but never confirmed, and moves them forward exactly once.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for name, line in COMMANDS.items():
+        if name != chosen:
+            app.command(name, help=line)(_elsewhere)
+            continue
+        command = getattr(importlib.import_module(f"reconciler.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, help=line)
+        else:
+            app.command(name, help=line)(command)
+    return app
+
+
+def _root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and end.", is_eager=True)] = False,
+) -> None:
+    """Take what stands before the command."""
+    if version:
+        print(f"reconciler {__version__}")
+        raise typer.Exit
+
+
+def _elsewhere() -> None:
+    """Stand in the list of commands for one whose module was not called for."""

@@ -1,0 +1,93 @@
+"""`reconciler ask ORDER`: ask now, facts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read
+from reconciler.control import as_json, socket_path
+from reconciler.exit import Exit
+from reconciler.ops.clock import SystemClock
+from reconciler.ops.control_client import ControlError, NoDaemon, call
+from reconciler.ops.log import configure
+from reconciler.ports import PortError
+from reconciler.settings.model import Settings
+from reconciler.shops.sql.mapping import MappingError
+from reconciler.wiring import assemble
+
+ANSWER_WITHIN_S = 120.0
+
+
+def ask(
+    order: Annotated[str, typer.Argument(help="The order_no or the out_trade_no.")],
+    *,
+    settle: Annotated[bool, typer.Option("--settle", help="Act on the decision, as the daemon would.")] = False,
+    config: Config = None,
+    json: AsJson = False,
+) -> None:
+    """Ask the gateway now about one order, and show theirs and ours side by side, and the decision.
+
+    The running leader asks; without one, this command takes the shop's lock itself.
+    """
+    settings = read(config)
+    findings = _findings(settings, order, act=settle)
+    if not findings:
+        fail(f"No order with the number {order} in the shop, or none of a configured channel.", Exit.UNFINISHED)
+    if json:
+        print_json(findings)
+        return
+    for finding in findings:
+        _show(finding, settings, act=settle)
+
+
+def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
+    try:
+        answer = call(socket_path(settings), "ask", {"number": order, "settle": act}, ANSWER_WITHIN_S)
+    except NoDaemon:
+        try:
+            return finish(_by_ourselves(settings, order, act=act))
+        except (PortError, MappingError) as error:
+            fail(str(error), Exit.UNFINISHED)
+    except ControlError as error:
+        fail(f"The daemon did not do it: {error}", Exit.UNFINISHED)
+    findings: Sequence[Mapping[str, Any]] = answer["findings"]  # type: ignore[assignment] # the daemon's own, documented
+    return findings
+
+
+async def _by_ourselves(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
+    log = configure("console")
+    assembly = await assemble(settings, SystemClock(), log)
+    try:
+        if not await assembly.rounds.take_charge():
+            fail("Another process holds the shop's lock, and its control socket does not answer.", Exit.LOCKED)
+        return as_json(await assembly.inquiry.ask(order, act=act))
+    finally:
+        await assembly.close()
+        log.close()
+
+
+def _show(finding: Mapping[str, Any], settings: Settings, *, act: bool) -> None:
+    verified = "verified" if finding["verified"] else "not verified"
+    reason = f": {finding['reason']}" if finding["reason"] else ""
+    print(f"order {finding['order_no']}   {finding['channel']}   out_trade_no {finding['out_trade_no']}")
+    print(f"  shop      {finding['row']}")
+    print(f"  gateway   {finding['answer']}{reason}   ({verified}, {finding['duration_ms']} ms)")
+    facts = finding["facts"]
+    if facts:
+        width = max(len(fact["name"]) for fact in facts)
+        theirs = max(len(str(fact["theirs"])) for fact in facts)
+        print(f"  {'':{width}}     {'theirs':{theirs}}     ours")
+        for fact in facts:
+            mark = "=" if fact["agrees"] else "≠"
+            print(f"  {fact['name']:{width}}     {fact['theirs']:{theirs}}  {mark}  {fact['ours']}")
+    print(f"  decision  {finding['decision']}: {finding['why']}")
+    if not act:
+        print("            nothing was done; --settle acts on it")
+    elif not finding["acted"]:
+        print(f"            mode {settings.mode}: nothing was written to the shop")
+    else:
+        print("            carried out; `reconciler explain` has the outcome")
+    print()

@@ -1,0 +1,138 @@
+"""`reconciler cases`: the questions that need a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reconciler.cli.advice import ADVICE
+from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading
+from reconciler.exit import Exit
+from reconciler.ports import Case, CaseId, StoryEntry
+from reconciler.settings.model import Settings
+
+cases = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+
+
+@cases.callback()
+def cases_(context: typer.Context, *, config: Config = None) -> None:
+    """List the open cases; `show ID` has one with its facts."""
+    if context.invoked_subcommand is None:
+        list_(config=config)
+
+
+@cases.command("list")
+def list_(
+    *,
+    config: Config = None,
+    ended: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List the open cases, oldest first."""
+    found = finish(_cases(read(config), with_ended=ended))
+    if json:
+        print_json([_plain(case) for case in found])
+        return
+    if not found:
+        print("No cases." if ended else "No open cases.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("id", "age", "kind", "order", "channel", "why"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"id", "age", "kind"})
+    now = datetime.now(UTC)
+    for case in found:
+        why = f"{case.why} [ended: {case.ending}]" if case.ended_at else case.why
+        row = (str(case.id), length(now - case.opened_at), case.kind.value, case.order_no, case.channel or "-", why)
+        table.add_row(*(_literal(cell) for cell in row))
+    Console(soft_wrap=False, highlight=False, markup=False).print(table)
+
+
+@cases.command()
+def show(
+    number: Annotated[int, typer.Argument(metavar="ID", help="The case's number, from `cases list`.")],
+    *,
+    config: Config = None,
+    json: AsJson = False,
+) -> None:
+    """Show one case: facts side by side, evidence, history, and what to do."""
+    settings = read(config)
+    case, entries = finish(_case(settings, CaseId(number)))
+    if case is None:
+        fail(f"There is no case {number}. `reconciler cases list --all` has them all.", Exit.UNFINISHED)
+    if json:
+        print_json({**_plain(case), "entries": [_plain_entry(entry) for entry in entries]})
+        return
+    state = f"ended {at(case.ended_at)}: {case.ending}" if case.ended_at else "open"
+    print(f"case {case.id}   {case.kind.value}   {state}")
+    print(f"order     {case.order_no or '-'}   key {case.order_key}")
+    print(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
+    repeated = f", seen {case.repeated} more times" if case.repeated else ""
+    print(f"opened    {at(case.opened_at)}{repeated}")
+    print(f"why       {case.why}")
+    if case.facts:
+        print()
+        name, theirs = (max(len(getattr(fact, part)) for fact in case.facts) for part in ("name", "theirs"))
+        theirs = max(theirs, len("theirs"))
+        print(f"  {'':{name}}   {'theirs':{theirs}}     ours")
+        for fact in case.facts:
+            print(f"  {fact.name:{name}}   {fact.theirs:{theirs}}  {'=' if fact.agrees else '≠'}  {fact.ours}")
+    print("\nhistory")
+    for entry in entries:
+        evidence = f"   evidence {entry.entry.evidence.digest()[:16]}…" if entry.entry.evidence else ""
+        print(f"  {at(entry.at)}  entry {entry.id}  {entry.entry.kind}{evidence}")
+    print(f"\nwhat to do\n  {ADVICE[case.kind]}")
+    print(f"  The whole story: reconciler explain {case.order_no or case.order_key}")
+
+
+async def _cases(settings: Settings, *, with_ended: bool) -> Sequence[Case]:
+    ledger = await reading(settings)
+    try:
+        return await ledger.cases(with_ended=with_ended)
+    finally:
+        await ledger.close()
+
+
+async def _case(settings: Settings, number: CaseId) -> tuple[Case | None, Sequence[StoryEntry]]:
+    ledger = await reading(settings)
+    try:
+        case = await ledger.case(number)
+        story = await ledger.story(case.order_key) if case else None
+    finally:
+        await ledger.close()
+    entries = [entry for entry in story.entries if entry.entry.kind.startswith("case")] if story else []
+    return case, entries
+
+
+def _plain(case: Case) -> dict[str, object]:
+    """Give a case as documented JSON."""
+    return {
+        "id": case.id,
+        "kind": case.kind.value,
+        "order_key": case.order_key,
+        "order_no": case.order_no,
+        "channel": case.channel,
+        "out_trade_no": case.out_trade_no,
+        "why": case.why,
+        "facts": [
+            {"name": fact.name, "theirs": fact.theirs, "ours": fact.ours, "agrees": fact.agrees} for fact in case.facts
+        ],
+        "opened_at": iso(case.opened_at),
+        "repeated": case.repeated,
+        "ended_at": iso(case.ended_at),
+        "ending": case.ending or None,
+    }
+
+
+def _plain_entry(entry: StoryEntry) -> dict[str, object]:
+    digest = entry.entry.evidence.digest() if entry.entry.evidence else None
+    return {"id": entry.id, "at": iso(entry.at), "kind": entry.entry.kind, "evidence": digest, "hash": entry.hash}
+
+
+def _literal(text: str) -> str:
+    """Keep what a shop's row holds from steering the terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)

@@ -1,0 +1,92 @@
+"""`reconciler run`: the daemon, or one pass of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, time
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.common import Config, fail, finish, path_of, read
+from reconciler.daemon import Daemon, Options
+from reconciler.exit import Exit
+from reconciler.flow.context import Tally
+from reconciler.gateways import SETTINGS
+from reconciler.ops.clock import SystemClock
+from reconciler.ops.log import configure
+from reconciler.ports import LedgerUnavailable, ShopUnavailable
+from reconciler.settings.load import load
+from reconciler.settings.model import Mode, Settings
+from reconciler.shops.sql.mapping import MappingError
+
+
+def run(
+    *,
+    config: Config = None,
+    once: Annotated[bool, typer.Option("--once", help="Find, ask what is due, settle, and end.")] = False,
+    mode: Annotated[Mode | None, typer.Option(help="Instead of the configuration's.")] = None,
+    since: Annotated[str | None, typer.Option(help="Walk from this date (YYYY-MM-DD) on, once.")] = None,
+) -> None:
+    """Run the daemon until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the configuration.
+
+    With --once: 0 when all that was due was handled, 1 when something could not be asked or applied, 2 for a fault
+    of configuration or start-up, 75 when a daemon holds the shop's lock.
+    """
+    settings = read(config, mode=mode)
+    path = path_of(config)
+    options = Options(str(path), lambda: load(path, SETTINGS, mode=mode), _since(since, settings))
+    log = configure(settings.log.format)
+    daemon = Daemon(options, settings, log, SystemClock())
+    try:
+        code = _once(daemon, settings) if once else finish(daemon.serve())
+    except MappingError as error:
+        fail(str(error), Exit.CONFIGURATION)
+    except ShopUnavailable as error:
+        fail(f"The shop's database cannot be asked: {error}", Exit.UNFINISHED)
+    except LedgerUnavailable as error:
+        fail(f"The ledger cannot be used: {error}", Exit.CONFIGURATION if once else Exit.UNFINISHED)
+    finally:
+        log.close()
+    raise typer.Exit(code)
+
+
+def _once(daemon: Daemon, settings: Settings) -> Exit:
+    code, tally = finish(daemon.once())
+    if code is Exit.LOCKED:
+        fail("Another process holds the shop's lock; it looks after the orders.", code)
+    if tally is not None:
+        for line in _summary(tally, settings):
+            print(line)
+    return code
+
+
+def _summary(tally: Tally, settings: Settings) -> list[str]:
+    """Say what one pass did, for a person or a cron mail."""
+    answers = Counter[str]()
+    for (_, answer), count in tally.asked.items():
+        answers[answer] += count
+    asked = ", ".join(f"{count} {answer}" for answer, count in answers.most_common()) or "nothing was due"
+    would = "" if settings.mode == "enforce" else f"; would settle {tally.would_settle} (mode observe)"
+    lines = [
+        f"found     {tally.found} new attempts to watch",
+        f"asked     {sum(answers.values())} ({asked})",
+        f"settled   {tally.settled}{would}",
+        f"cases     {tally.cases_opened} opened",
+    ]
+    if tally.callback_won:
+        lines.append(f"callback  {tally.callback_won} moved by the shop itself meanwhile")
+    if tally.closed:
+        lines.append(f"closed    {tally.closed}")
+    if tally.unanswered or tally.not_applied:
+        lines.append(f"undone    {tally.unanswered} not asked or not trusted, {tally.not_applied} not applied")
+    return lines
+
+
+def _since(text: str | None, settings: Settings) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), settings.shop.time_zone)
+    except ValueError:
+        fail(f"--since {text}: is not a date; write it like 2026-11-01", Exit.CONFIGURATION)

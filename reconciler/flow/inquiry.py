@@ -1,0 +1,133 @@
+"""An operator's question: ask about one order now, and lay out what is known, theirs and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.domain.answer import Paid, Refunded, name_of, reason_of
+from reconciler.domain.case import Fact
+from reconciler.domain.decision import name_of as name_of_decision
+from reconciler.domain.facts import compare
+from reconciler.domain.order import Order, Row, UnreadableOrder
+from reconciler.flow.apply import Judged, ask_of, update_of, why_of
+from reconciler.flow.ask import Asker
+from reconciler.flow.channel import Channel
+from reconciler.flow.context import Context
+from reconciler.flow.find import Finder, FindPolicy
+from reconciler.ports import Batch, Watch
+
+FINDINGS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one ask about one attempt found."""
+
+    order_no: str
+    channel: str
+    out_trade_no: str
+    row: str
+    """The shop's row in a few words."""
+    answer: str
+    reason: str
+    verified: bool
+    duration_ms: int
+    facts: tuple[Fact, ...]
+    """Every fact, theirs and ours, where there is a payment to compare."""
+    decision: str
+    why: str
+    acted: bool
+    """Whether the decision was carried out."""
+
+
+class Inquiry:
+    """Asks on behalf of a person, by the same code as the daemon's own turns."""
+
+    def __init__(self, context: Context, channels: Sequence[Channel]) -> None:
+        self._context = context
+        self._channels = channels
+
+    async def ask(self, number: str, *, act: bool) -> tuple[Finding, ...]:
+        """Ask now about every attempt of the orders with this order_no or out_trade_no; empty where none is known.
+
+        With `act` the decisions are carried out (in mode enforce); without, the ask is only noted on the watch.
+        """
+        watches = await self._watches(number)
+        findings: list[Finding] = []
+        for channel in self._channels:
+            mine = [watch for watch in watches if watch.attempt.channel == channel.name][:FINDINGS_MAX]
+            if mine:
+                findings += await self._ask(Asker(self._context, channel), mine, act=act)
+        return tuple(findings)
+
+    async def _watches(self, number: str) -> Sequence[Watch]:
+        """Find the order's watches, and begin those that were missing."""
+        context = self._context
+        now = context.clock.now()
+        finder = Finder(context, FindPolicy())
+        found = await context.shop.look_up(number)
+        new = [finder.watch_for(attempt, now) for candidate in found for attempt in candidate.attempts]
+        if new:
+            await context.ledger.watch(new, now)
+        keys = {candidate.row.key for candidate in found}
+        stories = [await context.ledger.story(key) for key in keys] or [await context.ledger.story(number)]
+        watches = {watch.id: watch for story in stories for watch in story.watches}
+        return [watch for watch in watches.values() if not keys or watch.attempt.order_key in keys]
+
+    async def _ask(self, asker: Asker, watches: Sequence[Watch], *, act: bool) -> list[Finding]:
+        context = self._context
+        asked = await asker.ask(watches, without_shortcut=True)
+        async with context.applying:
+            judged = await asker.judge(asked)
+            if not act:
+                now = context.clock.now()
+                noted = tuple(
+                    replace(
+                        update_of(context, item, now),
+                        next_ask_at=item.watch.next_ask_at,
+                        decision=item.watch.last_decision,
+                        why=item.watch.why,
+                        ended=item.watch.ended_at is not None,
+                        ask=ask_of(item.reply, f"asked by hand: {name_of_decision(item.decision)}"),
+                    )
+                    for item in judged
+                )
+                await context.ledger.record(Batch(updates=noted), now)
+        if act:
+            await asker.carry_out(asked)
+        return [self._finding(item, acted=act and context.enforcing) for item in judged]
+
+    def _finding(self, item: Judged, *, acted: bool) -> Finding:
+        context, attempt, reply = self._context, item.watch.attempt, item.reply
+        assert reply is not None  # noqa: S101 # asked without the short cut
+        facts: tuple[Fact, ...] = ()
+        if isinstance(reply.answer, Paid | Refunded) and isinstance(item.subject.row, Order):
+            holders = tuple(row for row in item.subject.holders if isinstance(row, Order))
+            orders = holders if context.policy.shared_payment and holders else (item.subject.row,)
+            facts = compare(attempt, orders, reply.answer.trade, context.policy, context.clock.now())
+        return Finding(
+            order_no=attempt.order_no,
+            channel=attempt.channel,
+            out_trade_no=attempt.out_trade_no,
+            row=_in_words(item.subject.row),
+            answer=name_of(reply.answer),
+            reason=reason_of(reply.answer),
+            verified=reply.verified,
+            duration_ms=reply.duration_ms,
+            facts=facts,
+            decision=name_of_decision(item.decision),
+            why=why_of(item.decision),
+            acted=acted,
+        )
+
+
+def _in_words(row: Row | None) -> str:
+    match row:
+        case None:
+            return "gone from the table"
+        case UnreadableOrder(problem=problem):
+            return f"unreadable: {problem}"
+        case Order():
+            transaction = f", transaction {row.transaction_id}" if row.transaction_id else ""
+            return f"{row.state.value} (status {row.status}), {row.amount}{transaction}"

@@ -1,0 +1,64 @@
+"""What is signed to WeChat Pay, and what WeChat Pay signs (gateways.md 2.2, 2.3)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from reconciler.gateways.keys import verifies
+from reconciler.transport import Headers
+
+AGE_S_MAX: Final = 300
+"""How far the signed time may be from ours (gateways.md 2.3)."""
+DELIBERATELY_FALSE: Final = "WECHATPAY/SIGNTEST/"
+"""What a signature begins with that WeChat Pay sends to see whether we verify at all."""
+
+SERIAL: Final = "wechatpay-serial"
+TIMESTAMP: Final = "wechatpay-timestamp"
+NONCE: Final = "wechatpay-nonce"
+SIGNATURE: Final = "wechatpay-signature"
+SIGNED: Final = (SERIAL, TIMESTAMP, NONCE, SIGNATURE)
+
+_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
+_VALUE = re.compile(r"[!-~]{1,1024}")
+
+
+def request_text(method: str, path_and_query: str, timestamp: int, nonce: str, body: bytes = b"") -> bytes:
+    """Give the string to sign for a request; path and query exactly as they go on the wire."""
+    return f"{method}\n{path_and_query}\n{timestamp}\n{nonce}\n".encode() + body + b"\n"
+
+
+def response_text(timestamp: str, nonce: str, body: bytes) -> bytes:
+    """Give the string that a response's signature covers."""
+    return f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
+
+
+def signed_headers(headers: Headers) -> Headers:
+    """Pick the headers that a signature covers or names; a value that no gateway would send is left out."""
+    return tuple((name, value) for name, value in headers if name in SIGNED and _VALUE.fullmatch(value))
+
+
+def fault_of(headers: Headers, body: bytes, key: RSAPublicKey, received_at: datetime) -> str | None:
+    """Say why the signature proves nothing; None where it verifies, over these bytes, near this time."""
+    signed = signed_headers(headers)
+    values = dict(signed)
+    missing = [name for name in SIGNED if name not in values]
+    if missing:
+        return f"unsigned: no usable {', '.join(missing)}"
+    if len(signed) > len(values):
+        return "a signature header is given twice"
+    if values[SIGNATURE].startswith(DELIBERATELY_FALSE):
+        return "a deliberately false signature (SIGNTEST), as WeChat Pay sends now and then"
+    if not verifies(key, values[SIGNATURE], response_text(values[TIMESTAMP], values[NONCE], body)):
+        return "the signature does not verify"
+    if not _SECONDS.fullmatch(values[TIMESTAMP]):
+        return "the signed time is not a number of seconds"
+    off_s = received_at.timestamp() - int(values[TIMESTAMP])
+    if abs(off_s) > AGE_S_MAX:
+        return (
+            f"signed {abs(off_s):.0f}s {'before' if off_s > 0 else 'after'} our time: a replay, or a wrong clock here"
+        )
+    return None

@@ -1,0 +1,234 @@
+"""The ledger over SQL: the port, put together from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reconciler.domain.history import History
+from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ledger import cases as cases_of
+from reconciler.ledger import histories as histories_of
+from reconciler.ledger import intentions as intentions_of
+from reconciler.ledger import prune as prune_of
+from reconciler.ledger import story as story_of
+from reconciler.ledger import watches as watches_of
+from reconciler.ledger.engine import Engines, open_engines, translated
+from reconciler.ledger.pen import EPOCH_MARK, Page, Pen, head_of
+from reconciler.ledger.schema import bring_up
+from reconciler.ledger.tables import marks
+from reconciler.ledger.values import from_us_or_none
+from reconciler.ports import (
+    Batch,
+    Begun,
+    Case,
+    CaseId,
+    CaseOutcome,
+    Intention,
+    IntentionId,
+    NewWatch,
+    OpenIntention,
+    Outcome,
+    Question,
+    Story,
+    Taken,
+    Watch,
+    WatchCounts,
+)
+
+SHARE_OF_OLDEST = 4
+"""One in so many leases is for the oldest."""
+
+
+async def open_ledger(url: str, password: bytes | None = None, *, create: bool = True) -> SqlLedger:
+    """Open a ledger, its tables made or migrated; without `create` only one that is there and up to date.
+
+    Raises LedgerUnavailable (no file, no driver, not reachable, a newer schema), ValueError for a URL of no ledger.
+    """
+    engines = open_engines(url, password, create=create)
+    try:
+        await bring_up(engines, migrate=create)
+    except BaseException:
+        await engines.close()
+        raise
+    return SqlLedger(engines)
+
+
+class SqlLedger:
+    """Our own store (`reconciler.ports.Ledger`) in SQLite, PostgreSQL or MySQL."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._pen = Pen(engines)
+        self._leased: dict[ChannelName, int] = {}
+
+    async def lead(self, who: str, now: datetime) -> int:
+        """Take the pen: raise the epoch and give it. Once overtaken, always Overtaken."""
+        return await self._pen.take(who, now)
+
+    async def mark(self, name: str) -> str | None:
+        """Read a named position."""
+        async with self._reading() as connection:
+            value: str | None = (await connection.execute(select(marks.c.value).where(marks.c.name == name))).scalar()
+            return value
+
+    async def set_mark(self, name: str, value: str) -> None:
+        """Write a named position. Raises ValueError for the epoch, which `lead` alone raises."""
+        if name == EPOCH_MARK:
+            raise ValueError("the epoch is raised by taking the lead")
+        async with self._pen.writing() as page:
+            changed = update(marks).where(marks.c.name == name)
+            known = (await page.connection.execute(select(marks.c.name).where(marks.c.name == name))).first()
+            await page.connection.execute(
+                changed.values(value=value) if known else insert(marks).values(name=name, value=value)
+            )
+
+    async def watch(self, new: Sequence[NewWatch], now: datetime) -> int:  # noqa: ARG002 # the port's; nothing is stamped
+        """Add the watches that are not known yet (open or ended); give their number."""
+        if not new:
+            return 0
+        async with self._pen.writing() as page:
+            return await watches_of.add(page.connection, new)
+
+    async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
+        """Take due watches of a channel until then: the newest, and a quarter for the oldest. Writes only if any is."""
+        async with self._reading() as connection:
+            await self._pen.check(connection)
+            if limit < 1 or (await connection.execute(watches_of.is_due(channel, now))).first() is None:
+                return ()
+        async with self._pen.writing() as page:
+            ids = await self._choose(page.connection, channel, now, limit)
+            return await watches_of.lease(page.connection, ids, until)
+
+    async def free_leases(self, interruptions_max: int) -> int:
+        """Make due again what a crash left leased, save what was interrupted more often than that in a row."""
+        async with self._pen.writing() as page:
+            return await watches_of.free_leases(page.connection, interruptions_max)
+
+    async def next_due(self, channel: ChannelName) -> datetime | None:
+        """Say when the channel's next open watch is due (or its lease ends); None where there is none."""
+        async with self._reading() as connection:
+            return from_us_or_none((await connection.execute(watches_of.next_due(channel))).scalar())
+
+    async def wake(self, order_keys: Sequence[OrderKey], at: datetime) -> None:
+        """Make these orders' watches due at `at`, ended ones too; a leased one when its lease ends."""
+        async with self._pen.writing() as page:
+            await watches_of.wake(page.connection, order_keys, at)
+
+    async def wake_would_settle(self, at: datetime) -> int:
+        """Make the open watches due at `at` whose last decision was to settle and that were only observed."""
+        async with self._pen.writing() as page:
+            return await watches_of.wake_would_settle(page.connection, at)
+
+    async def histories(self, questions: Sequence[Question]) -> Sequence[History]:
+        """Give what is known beside each question's attempt, in order."""
+        async with self._reading() as connection:
+            return await histories_of.histories(connection, questions)
+
+    async def record(self, batch: Batch, now: datetime) -> Sequence[CaseOutcome]:
+        """Write a batch, all or none; one outcome per case report, in order."""
+        async with self._pen.writing() as page:
+            return await _apply(page, batch, now)
+
+    async def begin(self, intention: Intention, now: datetime) -> Begun | Taken:
+        """Write the intention to settle, before the shop is touched. An open one for another payment is superseded."""
+        async with self._pen.writing() as page:
+            return await intentions_of.begin(page, intention, now)
+
+    async def conclude(
+        self, intention: IntentionId, outcome: Outcome, why: str, batch: Batch, now: datetime
+    ) -> Sequence[CaseOutcome]:
+        """Write how it ended, with the batch, in one transaction. Said again, it writes nothing again.
+
+        Raises ValueError for an intention that is not known, or has ended otherwise.
+        """
+        async with self._pen.writing() as page:
+            if await intentions_of.conclude(page, intention, outcome, why, now):
+                return await _apply(page, batch, now)
+            return [await cases_of.report(page, item, now) for item in batch.cases]
+
+    async def open_intentions(self) -> Sequence[OpenIntention]:
+        """Give the settlements that were begun and have no outcome, oldest first."""
+        async with self._reading() as connection:
+            return await intentions_of.opened(connection)
+
+    async def story(self, number: str) -> Story:
+        """Give everything about the orders with this order_no, out_trade_no or key."""
+        async with self._reading() as connection:
+            return await story_of.story(connection, number)
+
+    async def walk(self, after: int, limit: int) -> Sequence[story_of.Step]:
+        """Read the next entries of the chain after that number, as they stand in their rows: for `verify`."""
+        async with self._reading() as connection:
+            return await story_of.walk(connection, after, limit)
+
+    async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
+        """List cases, oldest first."""
+        async with self._reading() as connection:
+            return await cases_of.listed(connection, limit, with_ended=with_ended)
+
+    async def case(self, case: CaseId) -> Case | None:
+        """Give one case."""
+        async with self._reading() as connection:
+            return await cases_of.one(connection, case)
+
+    async def counts(self, now: datetime) -> WatchCounts:
+        """Count the watches."""
+        async with self._reading() as connection:
+            return await watches_of.counts(connection, now)
+
+    async def head(self) -> tuple[int, str]:
+        """Give the chain's head: the last entry's number and hash (0 and 64 zeros before the first)."""
+        async with self._reading() as connection:
+            head = await head_of(connection)
+            return head.id, head.hash
+
+    async def prune(self, before: datetime) -> int:
+        """Delete what is from before that time and needed no more, in short transactions; give the number of rows."""
+        pruned = 0
+        for sweep in prune_of.sweeps(before):
+            while True:
+                async with self._pen.writing() as page:
+                    keys = (await page.connection.execute(prune_of.needless(sweep))).scalars().all()
+                    if not keys:
+                        break
+                    await prune_of.note(page.connection, before)
+                    await prune_of.remove(page.connection, sweep, keys)
+                pruned += len(keys)
+        return pruned
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self._engines.close()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        with translated(self._engines.where):
+            async with self._engines.read.connect() as connection:
+                yield connection
+
+    async def _choose(
+        self, connection: AsyncConnection, channel: ChannelName, now: datetime, limit: int
+    ) -> Sequence[int]:
+        """Choose the newest, and, where more are due than fit, every fourth place over time for the oldest."""
+        newest = list((await connection.execute(watches_of.due(channel, now, limit + 1, newest=True))).scalars())
+        if len(newest) <= limit:
+            return newest
+        quarter, self._leased[channel] = divmod(self._leased.get(channel, 0) + limit, SHARE_OF_OLDEST)
+        quarter = min(quarter, limit)
+        taken = newest[: limit - quarter]
+        oldest = (await connection.execute(watches_of.due(channel, now, quarter, newest=False))).scalars()
+        return [*taken, *[item for item in oldest if item not in taken]]
+
+
+async def _apply(page: Page, batch: Batch, now: datetime) -> list[CaseOutcome]:
+    """Write a batch. Cases end before new ones open, so that a question raised together with an ending stays open."""
+    for entry in batch.entries:
+        page.append(entry, now)
+    await watches_of.apply(page.connection, batch.updates, now)
+    await cases_of.end(page, batch.ends, now)
+    return [await cases_of.report(page, item, now) for item in batch.cases]

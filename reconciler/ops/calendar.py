@@ -1,0 +1,63 @@
+"""What belongs to the calendar: full walks, summaries, housekeeping. Driven by APScheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from reconciler.ports import Clock
+
+DRIFT_MAX_S = 1.0
+DRIFT_LOOK_S = 1.0
+MISFIRE_GRACE_S = 3600
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Calendar:
+    """Runs jobs at their intervals, each at most once at a time.
+
+    APScheduler stalls when the wall clock is set back (seen in 3.11.3): `keep` schedules everything anew whenever
+    wall time and monotonic time part by more than a second.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs: list[tuple[timedelta, Job, str]] = []
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+
+    def every(self, interval: timedelta, job: Job, name: str) -> None:
+        """Run `job` each `interval`, the first time one interval from now."""
+        self._jobs.append((interval, job, name))
+
+    async def keep(self) -> None:
+        """Run the jobs until cancelled."""
+        self._schedule()
+        self._scheduler.start()
+        parted = self._parted()
+        try:
+            while True:
+                await self._clock.sleep(DRIFT_LOOK_S)
+                if abs(self._parted() - parted) > DRIFT_MAX_S:
+                    parted = self._parted()
+                    self._schedule()
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    def _parted(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    def _schedule(self) -> None:
+        self._scheduler.remove_all_jobs()
+        for interval, job, name in self._jobs:
+            self._scheduler.add_job(
+                job,
+                IntervalTrigger(seconds=interval.total_seconds(), timezone="UTC"),
+                name=name,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=MISFIRE_GRACE_S,
+            )

@@ -1,0 +1,219 @@
+"""The lock where harm would be done, and the connection that writes under it.
+
+One strategy per database. Whatever it is, the connection that `take` opens is the only one that ever writes: once it is
+gone the lock is gone, and it is not opened again behind anybody's back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reconciler.ports import LockLost, ShopUnavailable
+from reconciler.shops.sql.engine import driver_errors, unavailable, writing
+
+FILE_NAME_LENGTH_MAX = 255
+RETAKES_MAX = 3
+
+
+class Lock(Protocol):
+    """One shop table's lock."""
+
+    async def take(self) -> bool:
+        """Try; False while somebody else holds it. Idempotent. Raises ShopUnavailable."""
+        ...
+
+    async def holds(self) -> bool:
+        """Whether it is ours now, asked of whoever keeps it, within the writer's transaction if one is open."""
+        ...
+
+    def writer(self) -> AsyncConnection:
+        """Give the connection to write on. Raises LockLost where there is none."""
+        ...
+
+    async def drop(self) -> None:
+        """Give the lock back and close its connection. Never raises."""
+        ...
+
+
+class _Writer:
+    """The connection that writes, while there is one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.connection: AsyncConnection | None = None
+
+    async def open(self) -> AsyncConnection:
+        with unavailable(self.engine):
+            self.connection = writing(await self.engine.connect())
+        return self.connection
+
+    def is_open(self) -> bool:
+        return self.connection is not None and not self.connection.closed and not self.connection.invalidated
+
+    def get(self) -> AsyncConnection:
+        if self.connection is None or not self.is_open():
+            raise LockLost("the connection that held the shop's lock is gone")
+        return self.connection
+
+    async def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(*driver_errors(self.engine)):
+                await connection.invalidate()  # not back into the pool: a server's lock would live on in there
+            with contextlib.suppress(*driver_errors(self.engine)):
+                await connection.close()
+
+
+class FileLock:
+    """SQLite: a file beside the database, `.shop.db.orders.reconciler-lock`, held by flock(2) and never deleted."""
+
+    def __init__(self, engine: AsyncEngine, database: Path, table: str) -> None:
+        self._writer = _Writer(engine)
+        self.path = database.parent / _file_name(database.name, table)
+        self._file: int | None = None
+
+    async def take(self) -> bool:
+        """Try to take it."""
+        if self._file is not None:
+            if await self.holds():
+                return True
+            await self.drop()
+        try:
+            self._file = self._locked()
+        except OSError as error:
+            raise ShopUnavailable(f"the lock file {self.path} cannot be opened: {error.strerror}") from error
+        if self._file is None:
+            return False
+        try:
+            await self._writer.open()
+        except ShopUnavailable:
+            await self.drop()
+            raise
+        return True
+
+    async def holds(self) -> bool:
+        """Whether the file we locked is still the one that others would lock, and its connection lives."""
+        if self._file is None:
+            return False
+        return self._writer.is_open() and _is_same(self._file, self.path)
+
+    def writer(self) -> AsyncConnection:
+        """Give the connection to write on."""
+        return self._writer.get()
+
+    async def drop(self) -> None:
+        """Give it back."""
+        await self._writer.close()
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _locked(self) -> int | None:
+        for _ in range(RETAKES_MAX):
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+                return None
+            except OSError:
+                os.close(file)
+                raise
+            if _is_same(file, self.path):
+                return file
+            os.close(file)  # somebody deleted it between our opening and locking: what we locked is nobody's file
+        return None
+
+
+class ServerLock:
+    """PostgreSQL and MySQL: an advisory lock of the session that writes."""
+
+    def __init__(self, engine: AsyncEngine, table: str) -> None:
+        self._writer = _Writer(engine)
+        self._is_taken = False
+        name = f"reconciler:{engine.url.database}:{table}"
+        digest = hashlib.sha256(name.encode()).digest()
+        if engine.dialect.name == "postgresql":
+            self._key: dict[str, object] = {"key": int.from_bytes(digest[:8], "big", signed=True)}
+            self._take = "SELECT pg_try_advisory_lock(CAST(:key AS BIGINT))"
+            self._holds = (
+                "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+                " AND objsubid = 1 AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = CAST(:key AS BIGINT)"
+            )
+        else:
+            self._key = {"key": f"reconciler:{digest.hex()[:32]}"}  # MySQL takes 64 characters
+            self._take = "SELECT GET_LOCK(:key, 0)"
+            self._holds = "SELECT IS_USED_LOCK(:key) = CONNECTION_ID()"
+
+    async def take(self) -> bool:
+        """Try to take it."""
+        if self._is_taken:
+            if await self.holds():
+                return True
+            await self.drop()
+        connection = await self._writer.open()
+        try:
+            with unavailable(self._writer.engine):
+                self._is_taken = bool((await connection.execute(text(self._take), self._key)).scalar())
+                await connection.rollback()  # the lock is the session's, not the transaction's
+        except ShopUnavailable:
+            await self.drop()
+            raise
+        if not self._is_taken:
+            await self.drop()
+        return self._is_taken
+
+    async def holds(self) -> bool:
+        """Whether the server says that this very session holds it."""
+        if not self._is_taken or not self._writer.is_open():
+            return False
+        try:
+            connection = self._writer.get()
+            was_idle = not connection.in_transaction()
+            held = bool((await connection.execute(text(self._holds), self._key)).scalar())
+            if was_idle:
+                await connection.rollback()
+        except driver_errors(self._writer.engine):
+            await self.drop()
+            return False
+        return held
+
+    def writer(self) -> AsyncConnection:
+        """Give the connection to write on."""
+        return self._writer.get()
+
+    async def drop(self) -> None:
+        """Give it back, by closing the session."""
+        self._is_taken = False
+        await self._writer.close()
+
+
+def lock_of(engine: AsyncEngine, database: Path | None, table: str) -> Lock:
+    """Choose the lock for this database."""
+    return ServerLock(engine, table) if database is None else FileLock(engine, database, table)
+
+
+def _file_name(database: str, table: str) -> str:
+    """Name the file by database and table, as SQLite sees them: table names differ by more than case."""
+    bare = table.removeprefix("main.").lower()
+    name = f".{database}.{quote(bare, safe='')}.reconciler-lock"
+    if len(name.encode()) <= FILE_NAME_LENGTH_MAX:
+        return name
+    return f".{hashlib.sha256(f'{database}/{bare}'.encode()).hexdigest()}.reconciler-lock"
+
+
+def _is_same(file: int, path: Path) -> bool:
+    try:
+        there = path.lstat()
+    except OSError:
+        return False
+    return os.path.samestat(os.fstat(file), there)

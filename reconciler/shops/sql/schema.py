@@ -1,0 +1,84 @@
+"""What the database itself says of a table: columns, types, what is unique."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import Connection, TableClause, column, inspect, table
+from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.sql import quoted_name
+
+from reconciler.shops.sql.columns import Column, column_of
+
+NAMES_SHOWN_MAX = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflected:
+    """A table (or view) as it is."""
+
+    name: str
+    schema: str | None
+    sql: TableClause
+    columns: Mapping[str, Column]
+    unique: frozenset[str]
+    """Columns that are the primary key, or unique, by themselves."""
+    is_transactional: bool = True
+
+
+def reflect(connection: Connection, name: str) -> Reflected | str:
+    """Read a table's schema, by its name or "schema.table"; what is wrong with the name where there is none."""
+    inspector = inspect(connection)
+    schema: str | None = None
+    bare = name
+    if not inspector.has_table(name) and "." in name:
+        schema, _, bare = name.partition(".")
+    if not (inspector.has_table(bare, schema=schema) if schema in {None, *inspector.get_schema_names()} else False):
+        known = [*inspector.get_table_names(), *inspector.get_view_names()]
+        return f"no table `{name}`; there are: {among(name, known)}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # an exotic type of a column that we may not even read
+        columns = inspector.get_columns(bare, schema=schema)
+        unique = _unique(inspector, bare, schema)
+        options = inspector.get_table_options(bare, schema=schema) if connection.dialect.name != "sqlite" else {}
+    sql = table(_quoted(bare), *(column(_quoted(c["name"])) for c in columns), schema=schema and _quoted(schema))
+    described = {
+        c["name"]: column_of(c["name"], sql.c[c["name"]], c["type"], _dialect(connection.dialect.name)) for c in columns
+    }
+    engine = str(options.get("mysql_engine", options.get("mariadb_engine", "InnoDB")))
+    return Reflected(bare, schema, sql, described, unique, engine.lower() not in {"myisam", "aria", "memory", "csv"})
+
+
+def among(name: str, known: list[str]) -> str:
+    """List what there is, and the nearest name first of all."""
+    nearest = get_close_matches(name, known, n=1)
+    names = ", ".join(known[:NAMES_SHOWN_MAX]) + (", …" if len(known) > NAMES_SHOWN_MAX else "")
+    return (names or "none") + (f"; did you mean `{nearest[0]}`?" if nearest else "")
+
+
+def _quoted(name: str) -> quoted_name:
+    return quoted_name(name, quote=True)
+
+
+def _dialect(name: str) -> str:
+    return "mysql" if name == "mariadb" else name
+
+
+def _unique(inspector: Inspector, name: str, schema: str | None) -> frozenset[str]:
+    keys: list[Any] = [inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or []]
+    keys += [constraint["column_names"] for constraint in inspector.get_unique_constraints(name, schema=schema)]
+    keys += [
+        index["column_names"]
+        for index in inspector.get_indexes(name, schema=schema)
+        if index["unique"] and not any(option.endswith(("_where", "_length")) for option in _options(index))
+    ]
+    return frozenset(columns[0] for columns in keys if len(columns) == 1 and columns[0] is not None)
+
+
+def _options(index: Any) -> list[str]:  # noqa: ANN401 # SQLAlchemy's own open dictionary
+    return [name for name, value in index.get("dialect_options", {}).items() if value is not None and value != {}]

@@ -1,0 +1,134 @@
+"""The port, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from reconciler.domain.order import Order, OrderKey, Row
+from reconciler.ports import Clock, Found, Move, Moved, NotMoved, Page, Position
+from reconciler.shops.sql import lookups
+from reconciler.shops.sql.binding import bind
+from reconciler.shops.sql.bound import BoundShop
+from reconciler.shops.sql.engine import Access, driver_errors, open_engine, reading, sqlite_path
+from reconciler.shops.sql.lock import Lock, lock_of
+from reconciler.shops.sql.mapping import ShopMapping
+from reconciler.shops.sql.settle import closing, settling, write
+from reconciler.shops.sql.walk import Walk
+
+_T = TypeVar("_T")
+
+
+async def open_shop(mapping: ShopMapping) -> SqlShop:
+    """Connect, reflect and bind. Raises MappingError with every misfit, ShopUnavailable where nobody answers."""
+    access = Access(mapping.url, mapping.password, mapping.tls, mapping.tls_ca, "shop.url")
+    primary = open_engine(access)
+    replica = primary
+    try:
+        if mapping.read_url is not None:
+            replica = open_engine(
+                Access(mapping.read_url, mapping.password, mapping.tls, mapping.tls_ca, "shop.read_url")
+            )
+        async with reading(primary) as connection:
+            shop = await connection.run_sync(bind, mapping)
+    except BaseException:
+        await _dispose(primary, replica)
+        raise
+    return SqlShop(primary, replica, shop, lock_of(primary, sqlite_path(access), shop.orders.lock_name), mapping.clock)
+
+
+class SqlShop:
+    """A shop whose orders are one mapped table. Built by `open_shop`; for one event loop."""
+
+    def __init__(self, primary: AsyncEngine, replica: AsyncEngine, shop: BoundShop, lock: Lock, clock: Clock) -> None:
+        self._primary = primary
+        self._replica = replica
+        self._shop = shop
+        self._walk = Walk(shop)
+        self._lock = lock
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    async def take_lock(self) -> bool:
+        """Try to take the lock."""
+        async with self._turn:
+            return await self._lock.take()
+
+    async def holds_lock(self) -> bool:
+        """Whether the lock is ours now."""
+        async with self._turn:
+            return await self._lock.holds()
+
+    async def release(self) -> None:
+        """Give the lock back and close the connections."""
+        async with self._turn:
+            await self._lock.drop()
+        await _dispose(self._primary, self._replica)
+
+    async def newest(self) -> Position:
+        """Give the position of the newest row."""
+        async with reading(self._replica) as connection:
+            return await self._walk.newest(connection)
+
+    async def before(self, since: datetime) -> Position:
+        """Give a position before the first row created since then."""
+        async with reading(self._replica) as connection:
+            return await self._walk.before(connection, since)
+
+    async def candidates(self, after: Position, limit: int) -> Page:
+        """Read the next candidates."""
+        async with reading(self._replica) as connection:
+            return await self._walk.page(connection, after, limit)
+
+    async def read(self, keys: Sequence[OrderKey]) -> Mapping[OrderKey, Row]:
+        """Read these rows from the primary: one statement per 500 keys."""
+        async with reading(self._primary) as connection:
+            rows = await lookups.by_keys(connection, self._shop, keys)
+        return {key: read.row for key, read in rows.items()}
+
+    async def holders(self, out_trade_nos: Sequence[str]) -> Mapping[str, tuple[Row, ...]]:
+        """Read every row that carries one of these numbers, on itself or through an attempt."""
+        async with reading(self._primary) as connection:
+            return await lookups.holders(connection, self._shop, out_trade_nos)
+
+    async def look_up(self, number: str) -> tuple[Found, ...]:
+        """Find orders by order_no or out_trade_no."""
+        async with reading(self._primary) as connection:
+            return await lookups.look_up(connection, self._shop, number)
+
+    async def settle(self, move: Move) -> Moved | NotMoved:
+        """Move the orders, all or none."""
+        return await self._apply(settling(self._shop, move, self._clock.now()), move.orders)
+
+    async def close_order(self, order: Order) -> Moved | NotMoved:
+        """Mark one order closed."""
+        return await self._apply(closing(self._shop, order, self._clock.now()), [order])
+
+    async def _apply(self, statements: Sequence[Update] | None, orders: Sequence[Order]) -> Moved | NotMoved:
+        async with self._turn:
+            connection = self._lock.writer()
+            if statements is not None and await _to_its_end(write(connection, statements, self._lock)):
+                return Moved()
+        return NotMoved(await self.read([order.key for order in orders]))
+
+
+async def _to_its_end(work: Coroutine[object, object, _T]) -> _T:
+    """Await work that a cancellation must not cut in two: a transaction ends before its caller does."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+async def _dispose(*engines: AsyncEngine) -> None:
+    for engine in dict.fromkeys(engines):
+        with contextlib.suppress(*driver_errors(engine)):
+            await engine.dispose()

@@ -1,0 +1,177 @@
+"""The walk over the order table, page by page, never by OFFSET.
+
+First the orders themselves, then, where attempts have a table of their own, the orders of the attempts that are newer
+than the position: a buyer who comes back to an old order makes a new attempt, and the order's own place is long passed.
+So a walk from `newest()` sees what is new in either table, and a walk from `before(since)` sees every candidate order
+created since then with all its attempts, and every candidate order, however old, with an attempt made since then. Where
+attempts have neither an integer key nor a time, or no time to search by, new attempts of orders before `since` are seen
+only by a walk that goes back to those orders.
+
+A position that cannot be read is the beginning of the table: too much is read, not too little.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reconciler.domain.order import OrderState
+from reconciler.ports import Page, Position
+from reconciler.shops.sql.attempts import found
+from reconciler.shops.sql.axis import Axis, Place, axis_of
+from reconciler.shops.sql.bound import BoundShop
+from reconciler.shops.sql.rows import ReadRow, read_row, selection
+
+PAGE_ROWS_MAX = 5000
+_CANDIDATES = (OrderState.PENDING, OrderState.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the walk is in each table; `orders_done` once only attempts are left."""
+
+    orders: Place
+    attempts: Place
+    orders_done: bool = False
+
+
+class Walk:
+    """The walk of one shop."""
+
+    def __init__(self, shop: BoundShop) -> None:
+        orders, attempts = shop.orders, shop.attempts
+        self._shop = shop
+        self._orders = Axis(orders.source, orders.key, orders.created_at, shop.zone)
+        self._attempts: Axis | None = None
+        if attempts is not None:
+            self._attempts = axis_of(attempts.source, attempts.key, attempts.created_at, shop.zone)
+
+    async def newest(self, connection: AsyncConnection) -> Position:
+        """Give the position of the newest row of each table."""
+        attempts = await self._attempts.newest(connection) if self._attempts else None
+        return _written(_Places(await self._orders.newest(connection), attempts))
+
+    async def before(self, connection: AsyncConnection, since: datetime) -> Position:
+        """Give a position at or before the first row created since then."""
+        attempts = await self._attempts.before(connection, since) if self._attempts else None
+        return _written(_Places(await self._orders.before(connection, since), attempts))
+
+    async def page(self, connection: AsyncConnection, after: Position, limit: int) -> Page:
+        """Read the next candidates: `limit` at most, and fewer where they are sparse."""
+        places = _read(after)
+        limit = max(1, min(limit, PAGE_ROWS_MAX))
+        if not places.orders_done:
+            rows, place = await self._order_rows(connection, places.orders, limit)
+            if place is not None:
+                following = _Places(place, places.attempts)
+            else:
+                reached = await self._orders.newest(connection) if self._attempts else None
+                following = _Places(reached, places.attempts, orders_done=True)
+            if rows or place is not None or self._attempts is None:
+                last = place is None and not await self._has_attempts(connection, places.attempts)
+                return Page(await found(connection, self._shop, rows), None if last else _written(following))
+            places = following
+        rows, place = await self._attempt_rows(connection, places.attempts, limit)
+        following = _Places(places.orders, place, orders_done=True)
+        return Page(await found(connection, self._shop, rows), _written(following) if place is not None else None)
+
+    async def _order_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
+        """Read candidates in the next stretch of the order table, and say where the next stretch begins."""
+        orders, axis = self._shop.orders, self._orders
+        reach = await axis.reach(connection, place)
+        if reach is None:
+            return [], None
+        statement = (
+            selection(orders)
+            .add_columns(*(column.sql.label(f"place_{at}") for at, column in enumerate(axis.columns)))
+            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(orders.candidate_values))
+        )
+        raws = (await connection.execute(axis.ordered(statement).limit(limit))).mappings().all()
+        if len(raws) == limit:
+            reach = tuple(raws[-1][f"place_{at}"] for at in range(len(axis.columns)))
+        rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
+        going = await axis.goes_on(connection, reach)
+        return [read for read in rows if read.row.state in _CANDIDATES], reach if going else None
+
+    async def _attempt_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
+        """Read candidates that the next attempts belong to."""
+        attempts, axis, orders = self._shop.attempts, self._attempts, self._shop.orders
+        if attempts is None or axis is None:
+            return [], None
+        statement = select(*(column.sql for column in axis.columns), attempts.order.sql.label("order"))
+        owners = (await connection.execute(axis.ordered(statement.where(*axis.after(place))).limit(limit))).all()
+        if not owners:
+            return [], None
+        keys = [form for owner in owners for form in orders.key.lookup(attempts.order.text(owner[-1]) or "")]
+        rows: Sequence[ReadRow] = ()
+        if keys:
+            by_key = selection(orders).where(
+                orders.key.is_one_of(dict.fromkeys(keys)), orders.status.is_one_of(orders.candidate_values)
+            )
+            raws = (await connection.execute(by_key)).mappings().all()
+            rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
+        following: Place = tuple(owners[-1][:-1])
+        going = len(owners) == limit and await axis.goes_on(connection, following)
+        return [read for read in rows if read.row.state in _CANDIDATES], following if going else None
+
+    async def _has_attempts(self, connection: AsyncConnection, place: Place) -> bool:
+        return self._attempts is not None and await self._attempts.goes_on(connection, place)
+
+
+def _written(places: _Places) -> Position:
+    content: list[object] = [_encoded(places.orders), _encoded(places.attempts), int(places.orders_done)]
+    return Position(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+
+
+def _read(position: Position) -> _Places:
+    try:
+        orders, attempts, done = json.loads(position)
+        return _Places(_decoded(orders), _decoded(attempts), bool(done))
+    except (ValueError, TypeError, KeyError, ArithmeticError):
+        return _Places(None, None)
+
+
+def _encoded(place: Place) -> object:
+    return None if place is None else [_encoded_value(value) for value in place]
+
+
+def _encoded_value(value: object) -> object:
+    match value:
+        case int() | str() | float():
+            return value
+        case datetime():
+            return {"moment": value.isoformat()}
+        case Decimal():
+            return {"number": str(value)}
+        case bytes():
+            return {"bytes": value.hex()}
+        case _:
+            return str(value)
+
+
+def _decoded(place: object) -> Place:
+    if place is None:
+        return None
+    if not isinstance(place, list) or not place:
+        raise ValueError("no place")
+    return tuple(_decoded_value(value) for value in place)
+
+
+def _decoded_value(value: object) -> object:
+    match value:
+        case {"moment": str(text)}:
+            return datetime.fromisoformat(text)
+        case {"number": str(text)}:
+            return Decimal(text)
+        case {"bytes": str(text)}:
+            return bytes.fromhex(text)
+        case int() | str() | float():
+            return value
+        case _:
+            raise ValueError("no value")

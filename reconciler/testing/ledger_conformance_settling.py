@@ -1,0 +1,158 @@
+"""What every ledger must do: intentions and cases."""
+
+# ruff: noqa: D102, PLR2004 # as under tests/: a test's name is its sentence, its numbers are its example
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.domain.case import CaseKind
+from reconciler.domain.order import OrderKey
+from reconciler.ports import (
+    Batch,
+    Begun,
+    CaseId,
+    EndCases,
+    Entry,
+    IntentionId,
+    Ledger,
+    Outcome,
+    Reported,
+    Taken,
+)
+from reconciler.testing.ledger_examples import (
+    LATER,
+    NOW,
+    OTHER,
+    Bench,
+    Leading,
+    begin,
+    evidence,
+    intention,
+    kinds,
+    report,
+)
+
+
+class SettlingConformance(Leading):
+    """A part of the suite."""
+
+    # intentions
+
+    async def test_one_payment_for_one_order_is_begun_once(self, ledger: Ledger) -> None:
+        first = await begin(ledger, intention("1"))
+        assert await begin(ledger, intention("1")) == first
+        (opened,) = await ledger.open_intentions()
+        assert (opened.id, opened.order_keys, opened.transaction_id, opened.begun_at) == (first, ("1",), "T1", NOW)
+        assert [line.entry.kind for line in (await ledger.story("1")).entries] == ["settle_begun", "settle_begun"]
+
+    async def test_another_payment_supersedes_an_open_intention(self, ledger: Ledger) -> None:
+        first = await begin(ledger, intention("1"))
+        second = await begin(ledger, intention("1", transaction_id="T2"))
+        assert first != second
+        assert [opened.id for opened in await ledger.open_intentions()] == [second]
+        assert await ledger.begin(intention("2"), NOW) == Begun(await begin(ledger, intention("2")))
+
+    async def test_a_payment_that_is_being_spent_is_taken(self, ledger: Ledger) -> None:
+        await ledger.begin(intention("1"), NOW)
+        assert await ledger.begin(intention("2"), NOW) == Taken(OrderKey("1"))
+
+    @pytest.mark.parametrize("outcome", [Outcome.SETTLED, Outcome.CALLBACK_WON])
+    async def test_a_payment_moves_no_order_twice_not_even_its_own(self, ledger: Ledger, outcome: Outcome) -> None:
+        begun = await begin(ledger, intention("1"))
+        await ledger.conclude(begun, outcome, "done", Batch(), NOW)
+        assert await ledger.begin(intention("1"), NOW) == Taken(OrderKey("1"))
+        assert await ledger.begin(intention("2"), NOW) == Taken(OrderKey("1"))
+        assert isinstance(await ledger.begin(intention("2", channel=OTHER), NOW), Begun)
+
+    @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.SUPERSEDED])
+    async def test_a_payment_that_moved_nothing_may_be_spent(self, ledger: Ledger, outcome: Outcome) -> None:
+        begun = await begin(ledger, intention("1"))
+        await ledger.conclude(begun, outcome, "no", Batch(), NOW)
+        assert isinstance(await ledger.begin(intention("2"), NOW), Begun)
+        assert await ledger.begin(intention("1"), NOW) == Taken(OrderKey("2"))
+
+    async def test_the_orders_of_a_group_share_a_payment(self, ledger: Ledger) -> None:
+        begun = await begin(ledger, intention("1", "2"))
+        assert await begin(ledger, intention("2", "1")) == begun
+        (opened,) = await ledger.open_intentions()
+        assert opened.order_keys == ("1", "2")
+        await ledger.conclude(begun, Outcome.SETTLED, "done", Batch(), NOW)
+        assert await ledger.begin(intention("3"), NOW) == Taken(OrderKey("1"))
+        assert await ledger.begin(intention("2"), NOW) == Taken(OrderKey("2"))
+        assert await kinds(ledger, "2") == ["settle_begun", "settle_begun", "settled"]
+
+    async def test_a_group_that_has_changed_is_begun_anew(self, ledger: Ledger) -> None:
+        begun = await begin(ledger, intention("1", "2"))
+        again = await begin(ledger, intention("2", "3"))
+        assert again != begun
+        (opened,) = await ledger.open_intentions()
+        assert opened.order_keys == ("2", "3")
+
+    async def test_an_intention_settles_different_orders(self, ledger: Ledger) -> None:
+        for wrong in (intention(), intention("1", "1")):
+            with pytest.raises(ValueError, match="order"):
+                await ledger.begin(wrong, NOW)
+
+    async def test_an_outcome_is_written_once_with_its_batch(self, ledger: Ledger) -> None:
+        await ledger.record(Batch(cases=(report(),)), NOW)
+        begun = await begin(ledger, intention("1"))
+        batch = Batch(entries=(Entry("noted", OrderKey("1")),), ends=(EndCases(OrderKey("1"), "settled"),))
+        await ledger.conclude(begun, Outcome.SETTLED, "one row", batch, LATER)
+        await ledger.conclude(begun, Outcome.SETTLED, "one row", batch, LATER)
+        assert await kinds(ledger, "1") == ["case_opened", "settle_begun", "settled", "noted", "case_ended"]
+        with pytest.raises(ValueError, match=str(begun)):
+            await ledger.conclude(begun, Outcome.REFUSED, "no", Batch(), NOW)
+        with pytest.raises(ValueError, match="nobody"):
+            await ledger.conclude(IntentionId("nobody"), Outcome.SETTLED, "", Batch(), NOW)
+
+    async def test_a_settlement_says_what_was_paid_and_rests_on_evidence(self, ledger: Ledger) -> None:
+        begun = await begin(ledger, intention("1"))
+        await ledger.conclude(begun, Outcome.SETTLED, "one row", Batch(), NOW)
+        settled = (await ledger.story("1")).entries[-1].entry
+        assert settled.evidence == evidence()
+        assert settled.body["amount_fen"] == 9900
+        assert settled.body["currency"] == "CNY"
+        assert settled.body["transaction_id"] == "T1"
+        assert settled.body["why"] == "one row"
+
+    # cases
+
+    async def test_a_case_is_opened_once_and_repeated_after(self, ledger: Ledger) -> None:
+        (opened,) = await ledger.record(Batch(cases=(report(),)), NOW)
+        same, changed = await ledger.record(Batch(cases=(report(), report(theirs="97.00"))), LATER)
+        assert opened.reported is Reported.OPENED
+        assert {same.reported, changed.reported} == {Reported.REPEATED}
+        assert {opened.case, same.case, changed.case} == {opened.case}
+        case = await ledger.case(opened.case)
+        assert case is not None
+        assert (case.repeated, case.facts, case.opened_at) == (2, report(theirs="97.00").facts, NOW)
+        assert await kinds(ledger, "1") == ["case_opened", "case_repeated"]
+
+    async def test_kinds_and_orders_have_cases_of_their_own(self, ledger: Ledger) -> None:
+        reports = (report("1"), report("1", kind=CaseKind.LATE_PAYMENT), report("2"))
+        outcomes = await ledger.record(Batch(cases=reports), NOW)
+        assert {outcome.reported for outcome in outcomes} == {Reported.OPENED}
+        assert [case.id for case in await ledger.cases()] == [outcome.case for outcome in outcomes]
+        assert len(await ledger.cases(limit=2)) == 2
+
+    async def test_a_settled_order_ends_its_cases_and_they_may_open_again(self, ledger: Ledger) -> None:
+        (first,) = await ledger.record(Batch(cases=(report(),)), NOW)
+        (again,) = await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "settled"),), cases=(report(),)), LATER)
+        assert again.reported is Reported.OPENED
+        assert again.case != first.case
+        ended = await ledger.case(first.case)
+        assert ended is not None
+        assert (ended.ended_at, ended.ending) == (LATER, "settled")
+        assert [case.id for case in await ledger.cases()] == [again.case]
+        assert [case.id for case in await ledger.cases(with_ended=True)] == [first.case, again.case]
+
+    async def test_facts_that_were_resolved_stay_silent(self, bench: Bench, ledger: Ledger) -> None:
+        (opened,) = await ledger.record(Batch(cases=(report(),)), NOW)
+        await bench.resolve(opened.case, final=False)
+        same, other = await ledger.record(Batch(cases=(report(), report(theirs="97.00"))), NOW)
+        assert (same.reported, same.case) == (Reported.SILENT, opened.case)
+        assert other.reported is Reported.OPENED
+
+    async def test_no_case_is_none(self, ledger: Ledger) -> None:
+        assert await ledger.case(CaseId(17)) is None

@@ -1,0 +1,141 @@
+"""The composition root: builds everything from the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.domain.order import ChannelName
+from reconciler.domain.policy import LatePayment, Policy
+from reconciler.flow.channel import Channel
+from reconciler.flow.context import Context, Tally
+from reconciler.flow.find import FindPolicy
+from reconciler.flow.inquiry import Inquiry
+from reconciler.flow.rounds import Rounds
+from reconciler.gateways import KINDS
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.pace import Pace
+from reconciler.ports import Clock, Events, Gateway
+from reconciler.settings.model import Settings
+from reconciler.settings.secret import Secret
+from reconciler.shops.sql import SqlShop, open_shop
+from reconciler.shops.sql.mapping import AttemptsMapping, OrdersMapping, ShopMapping, States
+from reconciler.transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything one run works with, from one reading of the configuration."""
+
+    settings: Settings
+    rounds: Rounds
+    inquiry: Inquiry
+    ledger: SqlLedger
+    shop: SqlShop
+    gateways: tuple[Gateway, ...]
+    transport: Transport
+
+    async def close(self) -> None:
+        """Give back lock, files and connections."""
+        await self.shop.release()
+        for gateway in self.gateways:
+            await gateway.close()
+        await self.transport.close()
+        await self.ledger.close()
+
+
+async def assemble(settings: Settings, clock: Clock, events: Events, *, since: datetime | None = None) -> Assembly:
+    """Open shop, ledger and gateways. Raises MappingError, ShopUnavailable and LedgerUnavailable."""
+    ledger = await open_ledger(settings.ledger.url, _revealed(settings.ledger.password))
+    try:
+        shop = await open_shop(shop_mapping(settings, clock))
+    except BaseException:
+        await ledger.close()
+        raise
+    transport = Transport()
+    channels = tuple(_channels(settings, transport, clock))
+    gateways = tuple(channel.gateway for channel in channels)
+    context = Context(
+        shop=shop,
+        ledger=ledger,
+        clock=clock,
+        events=events,
+        policy=policy_of(settings, gateways),
+        enforcing=settings.mode == "enforce",
+        tally=Tally(since=clock.now()),
+    )
+    find = FindPolicy(
+        every=settings.find.every,
+        full_every=settings.find.full_every,
+        window=settings.find.window,
+        overlap=settings.find.overlap,
+        since=since,
+    )
+    return Assembly(
+        settings=settings,
+        rounds=Rounds(context, channels, find, who=f"{socket.gethostname()}:{os.getpid()}"),
+        inquiry=Inquiry(context, channels),
+        ledger=ledger,
+        shop=shop,
+        gateways=gateways,
+        transport=transport,
+    )
+
+
+def _channels(settings: Settings, transport: Transport, clock: Clock) -> Iterable[Channel]:
+    for name, channel in settings.channels.items():
+        pace = Pace(clock, channel.rate, channel.concurrency)
+        kind = KINDS[channel.gateway]
+        yield Channel(kind.open(ChannelName(name), channel, transport, pace, clock, settings.ask.timeout), pace)
+
+
+def policy_of(settings: Settings, gateways: Iterable[Gateway]) -> Policy:
+    """Take from the configuration what deciding needs."""
+    ask, settle, orders = settings.ask, settings.settle, settings.shop.orders
+    return Policy(
+        ages=ask.ages,
+        late_from=ask.late_from,
+        clock_tolerance=ask.clock_tolerance,
+        untrusted_limit=ask.untrusted_limit,
+        grace=settle.grace,
+        late_payment=LatePayment(settle.late_payment),
+        revive_within=settle.revive_within,
+        review_over=settle.review_over,
+        review_after=settle.review_after,
+        closes_orders=settle.close and settle.by == "update",
+        shared_payment=orders.shared_payment,
+        keeps_transaction_id=orders.transaction_id is not None,
+        keeps_paid_at=orders.paid_at is not None,
+        merchants={gateway.channel: gateway.merchant for gateway in gateways},
+    )
+
+
+def shop_mapping(settings: Settings, clock: Clock) -> ShopMapping:
+    """Hand the shop's adapter its part of the configuration as plain values."""
+    shop = settings.shop
+    orders, attempts = shop.orders, shop.attempts
+    return ShopMapping(
+        url=shop.url,
+        password=_revealed(shop.password),
+        time_zone=shop.time_zone,
+        read_url=None,
+        tls=shop.tls,
+        tls_ca=_revealed(shop.tls_ca),
+        clock=clock,
+        channels={ChannelName(name): channel.shop_values for name, channel in settings.channels.items()},
+        ask_all_channels=settings.ask.channels == "all",
+        ignore_channels=shop.ignore_channels,
+        orders=OrdersMapping(
+            **orders.model_dump(exclude={"states", "set"}),
+            set=dict(orders.set),
+            states=States(**orders.states.model_dump()),
+        ),
+        attempts=AttemptsMapping(**attempts.model_dump()) if attempts else None,
+    )
+
+
+def _revealed(secret: Secret | None) -> bytes | None:
+    return secret.reveal() if secret else None
