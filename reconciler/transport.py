@@ -7,12 +7,14 @@ kept, no proxy taken from the environment behind our back and no URL logged.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import httpx
@@ -75,7 +77,8 @@ class HttpResponse:
 class Proxies:
     """Which proxy to take for which host; none, unless somebody asked for one."""
 
-    https: str | None = None
+    https: str | None = field(default=None, repr=False)
+    """May hold a password."""
     exempt: tuple[str, ...] = ()
     """Hosts, and with them their subdomains, that are reached directly; `*` exempts all."""
 
@@ -175,7 +178,7 @@ class Transport:
         return AiohttpTransport(
             verify=self._tls,
             trust_env=False,
-            proxy=httpx.Proxy(proxy) if proxy else None,
+            proxy=_proxy_of(proxy) if proxy else None,
             client=self._session,
         )
 
@@ -210,12 +213,19 @@ def _reason_of(error: BaseException) -> str:
     return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
 
 
-def _proxy_url(text: str) -> str:
+def _proxy_of(text: str) -> httpx.Proxy:
+    what = "the proxy in HTTPS_PROXY or ALL_PROXY"
     url = text if "://" in text else f"http://{text}"
     try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError("the proxy in HTTPS_PROXY or ALL_PROXY is not a URL") from error
-    if parts.scheme not in {"http", "https"} or not parts.host:
-        raise ValueError("the proxy in HTTPS_PROXY or ALL_PROXY must begin with http:// or https:// (no SOCKS)")
-    return url
+        parts = urlsplit(url)
+        host, user, password, _ = parts.hostname, parts.username, parts.password, parts.port
+        if parts.scheme not in {"http", "https"} or not host:
+            raise ValueError(f"{what} must begin with http:// or https:// (no SOCKS), and name a host")
+        proxy = httpx.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ValueError(f"{what} is not a URL") from error
+    if user:
+        # By header: httpx-aiohttp would use what aiohttp has deprecated.
+        pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+        proxy.headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    return proxy

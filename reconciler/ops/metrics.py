@@ -110,13 +110,10 @@ class Metrics:
     def emit(self, event: Event) -> None:
         """Count the event, and what it says was done."""
         self._events.labels(event.name, event.severity.name.lower()).inc()
-        match event:
-            case OrderSettled():
-                self._settled.labels(event.channel).inc()
-            case OrderCallbackWon():
-                self._callback_won.labels(event.channel).inc()
-            case _:
-                pass
+        if isinstance(event, OrderSettled):
+            self._settled.labels(event.channel).inc()
+        elif isinstance(event, OrderCallbackWon):
+            self._callback_won.labels(event.channel).inc()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Write all figures as the scraper's Accept header wants them; give body and Content-Type."""

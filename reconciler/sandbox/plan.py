@@ -13,6 +13,7 @@ SEED = 20261123
 DEMO_SECONDS_MIN = 25
 LAST_ORDER_BEFORE_END_S = 8.0
 """The last orders still need their payment, an age and the grace."""
+STUCK_BEFORE = 4
 NUMBERS_FROM = 10_001
 UNTRUSTED_LIMIT = 3
 """Of the written configuration; the plan's spells of bad signatures stay below it, save one."""
@@ -36,8 +37,8 @@ def demo_plan(seconds: float, seed: int = SEED) -> Plan:
     """Plan the demo: some 60 orders of every kind in 30 seconds; a longer one has more of the ordinary ones."""
     random = Random(seed)  # noqa: S311 # a play, not a secret
     last_s = seconds - LAST_ORDER_BEFORE_END_S
-    before = [_lost(random, pays_s=0.0) for _ in range(4)]
-    special = [replace(kind(random), at_s=0.4 + 0.2 * place) for place, kind in enumerate(_mixed(random))]
+    before = [replace(_lost(random), pays_s=0.0, expires_s=None) for _ in range(STUCK_BEFORE)]
+    special = [replace(kind(random), at_s=round(0.4 + 0.2 * place, 1)) for place, kind in enumerate(_mixed(random))]
     ordinary = [_lost(random) for _ in range(round(last_s))] + [_won(random) for _ in range(round(last_s / 3))]
     spread = [replace(visit, at_s=round(random.uniform(0.5, last_s), 1)) for visit in ordinary]
     numbered = _numbered([*before, *sorted([*special, *spread], key=lambda visit: visit.at_s)])
@@ -75,9 +76,8 @@ def _paying(random: Random, kind: str, pay_channel: str = "") -> Visit:
     return replace(_visit(random, kind, pay_channel), pays_s=round(random.uniform(0.3, 2.5), 1))
 
 
-def _lost(random: Random, pays_s: float | None = None) -> Visit:
-    visit = replace(_paying(random, "callback lost"), expires_s=_EXPIRES_S)
-    return visit if pays_s is None else replace(visit, pays_s=pays_s)
+def _lost(random: Random) -> Visit:
+    return replace(_paying(random, "callback lost"), expires_s=_EXPIRES_S)
 
 
 def _won(random: Random) -> Visit:

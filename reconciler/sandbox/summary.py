@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,7 +35,7 @@ def print_summary(console: Console, tally: Tally, place: Place) -> bool:
 
 
 def _orders(tally: Tally) -> Table:
-    table = Table(title="What became of the orders", title_justify="left", show_header=False)
+    table = Table(title="What became of the orders", title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column(justify="right")
     table.add_column()
     table.add_column()
@@ -49,7 +50,7 @@ def _lines(tally: Tally) -> Iterator[tuple[int, str, str]]:
     yield len(tally.told), "orders", ""
     yield tally.paid, "paid at a gateway", ""
     yield tally.count(Fate.CALLBACK), "  moved by the shop's own callback", ""
-    yield tally.stuck, "  stuck", "their callback was late or lost, or there was more to it"
+    yield tally.stuck, "  stuck", "callback late, lost or refused"
     yield (
         tally.count(Fate.RECOVERED),
         "    recovered",
@@ -58,15 +59,15 @@ def _lines(tally: Tally) -> Iterator[tuple[int, str, str]]:
         else "",
     )
     yield tally.paid_in_case, "    in a case", "a person is asked"
-    yield expired + closed, "closed, unpaid", f"{expired} by the shop in time, {closed} as the gateway had closed them"
-    yield tally.count(Fate.WAITING), "waiting, unpaid", "asked again at their next age, until the last"
+    yield expired + closed, "closed, unpaid", f"{expired} by the shop, {closed} by reconciler"
+    yield tally.count(Fate.WAITING), "waiting, unpaid", "asked again until the last age"
     if unpaid := tally.count(Fate.IN_CASE) - tally.paid_in_case:
         yield unpaid, "unpaid, in a case", "a person is asked"
-    yield tally.count(Fate.NOT_OURS), "not ours", "of a channel that nobody configured: named in the log, left alone"
+    yield tally.count(Fate.NOT_OURS), "not ours", "a channel nobody configured: left alone"
 
 
 def _cases(tally: Tally) -> Table:
-    table = Table(title="Open cases", title_justify="left")
+    table = Table(title="Open cases", title_justify="left", box=box.SIMPLE)
     table.add_column("kind")
     table.add_column("cases", justify="right")
     table.add_column("for example")

@@ -76,11 +76,6 @@ def _settling(draft: Draft) -> Iterator[Problem]:
         yield Problem("shop.orders.shared_payment", 'needs settle.by = "update": a webhook settles one order at a time')
     if settle.close and orders.states.closed_as is None:
         yield Problem("settle.close", "needs shop.orders.states.closed_as; name the status to write, one of closed")
-    if settle.late_payment == "revive" and not (orders.transaction_id or orders.paid_at):
-        why = "without either every late payment is a case"
-        yield Problem("settle.late_payment", f'"revive" needs shop.orders.transaction_id or shop.orders.paid_at: {why}')
-    if settle.late_payment == "revive" and not orders.states.closed:
-        yield Problem("settle.late_payment", '"revive" needs shop.orders.states.closed; name the closed status values')
 
 
 def _columns_of_channels(draft: Draft) -> Iterator[Problem]:
@@ -97,7 +92,7 @@ def _columns_of_channels(draft: Draft) -> Iterator[Problem]:
         yield Problem("shop.orders.channel", f"is missing, and there are {count} channels; {remedy}")
     for name, channel in channels.items():
         path = dotted(("channels", name, "shop_values"))
-        if not mapped and channel.shop_values:
+        if not mapped and channel.shop_values and count > 1:
             yield Problem(path, "has no column to be compared with; map shop.orders.channel, or leave it out")
         if mapped and not channel.shop_values and count > 1 and ask.channels == "recorded":
             clean = draft.is_clean("channels", name)
@@ -126,8 +121,8 @@ def _accounts(draft: Draft) -> Iterator[Problem]:
     """One account under two names could move two orders with one payment."""
     owners: dict[tuple[object, ...], str] = {}
     for name, channel in draft.channels().items():
-        account = channel.account()
-        owner = owners.setdefault((channel.gateway, *account), name) if account else name
+        account = (channel.endpoint, *channel.account())
+        owner = owners.setdefault((channel.gateway, *account), name) if channel.account() else name
         if owner != name and draft.is_clean("channels", name):
             first = dotted(("channels", owner))
             yield Problem(dotted(("channels", name)), f"is the same account as {first}; put both shop_values into one")

@@ -115,7 +115,7 @@ class HistoryConformance(Leading):
         (asked,) = await ledger.histories([Question(watch)])
         await bench.resolve(outcome.case, final=True)
         (resolved,) = await ledger.histories([Question(watch)])
-        assert (asked.open_cases, asked.resolved_for_good) == ({CaseKind.AMOUNT_MISMATCH}, False)
+        assert (asked.open_cases, asked.resolved_for_good) == (frozenset({CaseKind.AMOUNT_MISMATCH}), False)
         assert (resolved.open_cases, resolved.resolved_for_good) == (frozenset(), True)
 
     async def test_no_question_has_no_history(self, ledger: Ledger) -> None:

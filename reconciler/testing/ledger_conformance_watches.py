@@ -193,10 +193,8 @@ class WatchConformance(Leading):
     async def test_what_was_only_observed_is_woken_to_be_settled(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt(key), NOW) for key in "123"], NOW)
         watches = await lease(ledger, 9)
-        decisions = dict(
-            zip((watch.id for watch in watches), ("would_settle", "AskAgain", "would_settle"), strict=True)
-        )
-        updates = [update(watch, decisions[watch.id], ended=place == 2) for place, watch in enumerate(watches)]
+        decisions = ("would_settle", "AskAgain", "would_settle")
+        updates = [update(watches[place], decisions[place], ended=place == 2) for place in range(3)]
         await ledger.record(Batch(updates=tuple(updates)), NOW)
         assert await ledger.wake_would_settle(NOW) == 1
         assert [watch.id for watch in await lease(ledger, 9)] == [watches[0].id]

@@ -25,7 +25,7 @@ def bind(connection: Connection, mapping: ShopMapping) -> BoundShop:
     channel_column = (attempts.channel if attempts else None) or (orders.channel if orders else None)
     channel_of = binder.channels(mapping, channel_column)
     if fitting.problems or orders is None:
-        raise MappingError(fitting.problems)
+        raise MappingError(tuple(dict.fromkeys(fitting.problems)))
     return BoundShop(
         orders=orders,
         attempts=attempts,

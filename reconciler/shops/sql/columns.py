@@ -147,7 +147,7 @@ def text_of(raw: object) -> str | None:
         case bool():
             return "1" if raw else "0"
         case bytes():
-            return raw.decode(errors="backslashreplace")
+            return raw.decode(errors="replace")  # U+FFFD: never taken for a number that can be asked
         case float() | Decimal() if Decimal(raw).is_finite() and raw == int(raw):
             return str(int(raw))
         case _:

@@ -64,7 +64,7 @@ def read_row(orders: BoundOrders, zone: ZoneInfo, raw: RowMapping) -> ReadRow:
 def read_amount(raw: object, *, is_fen: bool, currency: str) -> Money:
     """Read an amount as a driver gives it. Raises AmountError."""
     if isinstance(raw, bytes):
-        raw = raw.decode(errors="backslashreplace")
+        raw = raw.decode(errors="replace")
     if isinstance(raw, float):
         raw = Decimal(
             repr(raw)

@@ -22,10 +22,8 @@ class SqlBench:
         return self._ledgers[-1]
 
     async def resolve(self, case: CaseId, *, final: bool) -> None:
-        await self._execute(
-            "UPDATE cases SET open = NULL, ended_at = opened_at, ending = 'resolved', resolved_digest = facts_digest, "
-            f"final = {final} WHERE id = {case}"
-        )
+        resolved = "open = NULL, ended_at = opened_at, ending = 'resolved', resolved_digest = facts_digest"
+        await self._execute(f"UPDATE cases SET {resolved}, final = :final WHERE id = :id", final=final, id=case)  # noqa: S608 # constants
 
     async def raise_epoch(self) -> None:
         await self._execute("UPDATE marks SET value = value + 1 WHERE name = 'epoch'")
@@ -34,10 +32,10 @@ class SqlBench:
         for ledger in self._ledgers:
             await ledger.close()
 
-    async def _execute(self, statement: str) -> None:
+    async def _execute(self, statement: str, **values: object) -> None:
         engines = open_engines(self._url, None, create=False)
         async with engines.write.begin() as connection:
-            await connection.execute(text(statement))
+            await connection.execute(text(statement), values)
         await engines.close()
 
 

@@ -189,6 +189,58 @@ async def test_without_a_daemon_the_client_says_so(path: Path) -> None:
         await told(path, "echo")
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "ended the conversation"),
+        (b"SSH-2.0-x\r\n", "ended the conversation"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]", "not a JSON object"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<p>", "not a JSON object"),
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\n<p>", "failed with 500"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, "longer than"),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_failed_command(
+    path: Path, answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.ops.control_client.ANSWER_BYTES_MAX", 50)
+
+    async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    path.parent.mkdir()
+    async with await asyncio.start_unix_server(stranger, str(path)):
+        with pytest.raises(CommandFailed, match=says):
+            await told(path, "echo")
+
+
+async def test_a_socket_that_cannot_be_reached_names_who_can(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="use root, or the daemon's own user"):
+        await told(tmp_path / ("x" * 150), "echo")
+
+
+async def test_a_socket_that_has_become_anothers_is_not_removed_at_the_end(path: Path) -> None:
+    async with listening(path):
+        path.unlink()
+        path.write_text("another's")
+
+    assert path.read_text() == "another's"
+
+
+async def test_who_has_no_name_is_known_by_number(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    async with listening(path):
+        answer = await told(path, "echo")
+
+    assert f"unnamed (uid {os.geteuid()}" in str(answer)
+
+
 async def test_a_stale_socket_is_taken_over(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as stale:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from conftest import Opens
 
 from reconciler.domain.order import ChannelName
 from reconciler.ports import ShopUnavailable
-from reconciler.shops.sql import AttemptsMapping, MappingError, ShopMapping, States, open_shop
+from reconciler.shops.sql import AttemptsMapping, MappingError, ShopMapping, SqlShop, States, open_shop
+
+Opens = Callable[..., Awaitable[SqlShop]]
 
 ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, actual_price DECIMAL(10,2), status INT, created DATETIME)"
 GOOD = {"amount": "actual_price"}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
-from conftest import Opens
 
 from reconciler.domain.money import Money
 from reconciler.domain.order import Order, OrderKey, OrderState, UnreadableOrder
-from reconciler.shops.sql import States
+from reconciler.shops.sql import SqlShop, States
+
+Opens = Callable[..., Awaitable[SqlShop]]
 
 KEY = OrderKey("1")
 TIME = "2026-03-01 12:00:00"
 
 
-def table(database: sqlite3.Connection, *, price: str = "DECIMAL(10,2)", status: str = "INT", created: str = "DATETIME"):  # type: ignore[no-untyped-def] # a statement
+def table(database: sqlite3.Connection, *, price: str = "DECIMAL(10,2)", status: str = "INT", created: str = "DATETIME") -> None:
     database.execute(f"CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, price {price}, status {status}, created {created})")
 
 

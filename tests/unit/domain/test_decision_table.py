@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.domain.decision import PauseChannel
-from reconciler.domain.history import History
 
 if TYPE_CHECKING:
     from tests.unit.domain.conftest import Scene
@@ -26,7 +25,7 @@ Refunded, unknown | refunded_while_pending | refund_unclear | Stop  | Stop      
 Unpaid            | again                  | later          | later | later             | Done     | Done              | again          | again            | again
 NotCreated        | again                  | later          | later | later             | Done     | Done              | again          | again            | again
 Closed            | Stop                   | Stop           | Stop  | Stop              | Done     | Done              | Stop           | Stop             | Stop
-"""
+"""  # noqa: E501 # a table is read across
 
 AFTER_LAST_AGE = """
                   | pending                | closed         | paid  | paid, other       | refunded | refunded, other   | gone           | unmapped         | unreadable
@@ -37,7 +36,7 @@ Refunded, unknown | refunded_while_pending | refund_unclear | Stop  | Stop      
 Unpaid            | Stop                   | Stop           | Stop  | Stop              | Done     | Done              | Stop           | Stop             | Stop
 NotCreated        | Stop                   | Stop           | Stop  | Stop              | Done     | Done              | Stop           | Stop             | Stop
 Closed            | Stop                   | Stop           | Stop  | Stop              | Done     | Done              | Stop           | Stop             | Stop
-"""
+"""  # noqa: E501 # a table is read across
 
 NOT_USABLE = """
                   | before the last age | after it
@@ -169,7 +168,3 @@ def test_a_channel_in_doubt_is_asked_at_its_usual_ages_before_the_last(scene: Sc
     doubted = scene.in_state(state).with_history(channel_in_doubt=True)
     assert doubted.word(doubted.answer_named("NotCreated")) == pace
 
-
-def test_history_beyond_the_answer_does_not_matter_for_an_ordinary_wait(scene: Scene) -> None:
-    assert scene.with_history(was_paid=True).word(scene.answer_named("Unpaid")) == "again"
-    assert scene.history == History()

@@ -45,6 +45,7 @@ def test_real_alipay_answers_verify_and_changed_ones_do_not(vectors: Path) -> No
     for sample in samples:
         envelope = open_envelope(sample["full_response"].encode(), sample["root_key"])
         assert envelope.content == sample["signed_text"].encode()
+        assert envelope.signature is not None
         assert envelope.signature == sample["sign"]
         assert verifies(key, envelope.signature, envelope.content)
         assert not verifies(key, envelope.signature, envelope.content.replace(b'"', b'" ', 1))
@@ -58,6 +59,7 @@ def test_the_signed_bytes_are_cut_out_as_other_sdks_cut_them(vectors: Path) -> N
     for sample in file["vectors"]:
         envelope = open_envelope(sample["raw"].encode(), sample["root_key"])
         assert envelope.content == sample["signed_text"].encode()
+        assert envelope.signature is not None
         assert envelope.signature == sample["sign"]
         assert verifies(key, envelope.signature, envelope.content) == sample["verifies_with_alipay-public-key.pem"]
 
@@ -69,7 +71,7 @@ def test_error_samples_are_opened(vectors: Path) -> None:
     assert type(refusal_of("40002", parse_object(unsigned.content))).__name__ == "Misconfigured"
     error = open_envelope(samples["error_response_cert_mode"].encode())
     assert error.cert_serial == "a5b59edf65dcda9ca26e071ab6f5a0a7"
-    assert error.signature is not None
+    assert error.signature
     not_exist = samples["trade_not_exist_node"]
     assert type(refusal_of(not_exist["code"], not_exist)).__name__ == "NotCreated"
 

@@ -289,6 +289,19 @@ async def test_the_same_complaint_comes_once_a_minute_with_a_count(
     assert 'message="retry 100" suppressed=99' in second
 
 
+def test_libraries_with_ever_new_complaints_do_not_fill_the_memory(
+    logs: list[Log], clock: ManualClock, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.ops.capture.SOURCES_MAX", 3)
+    log = opened(logs, clock, stream)
+
+    for number in range(8):
+        logging.getLogger("noisy").warning(f"retry {number}")  # noqa: G004 # as careless libraries do
+
+    assert len(stream.getvalue().splitlines()) == 8
+    assert len(log._capture._last) <= 3
+
+
 def test_closing_gives_logging_back(clock: ManualClock, stream: io.StringIO) -> None:
     before = logging.root.handlers[:]
 

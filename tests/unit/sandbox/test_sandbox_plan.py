@@ -72,8 +72,9 @@ def test_the_last_order_leaves_time_to_be_settled(plan: Plan) -> None:
     assert plan.during[-1].at_s <= 30 - LAST_ORDER_BEFORE_END_S
 
 
-def test_those_before_the_start_are_paid_at_once(plan: Plan) -> None:
-    assert {(visit.at_s, visit.pays_s, visit.callback_s) for visit in plan.before} == {(0.0, 0.0, None)}
+def test_those_before_the_start_are_paid_at_once_and_keep_nobody_waiting(plan: Plan) -> None:
+    steps = {(visit.at_s, visit.pays_s, visit.callback_s, visit.expires_s, visit.deletes_s) for visit in plan.before}
+    assert steps == {(0.0, 0.0, None, None, None)}
 
 
 def test_a_sandbox_has_as_many_orders_as_asked_for_evenly() -> None:

@@ -208,3 +208,9 @@ def test_the_settings_cannot_be_changed(parsed: Parse) -> None:
 def test_every_message_ends_on_one_line(base: str, gateways: Gateways) -> None:
     answer = refusal('"a\\nb" = 1\n[shop]\nurl = "x\\ny"\n', gateways)
     assert all(line.startswith("At ") for line in answer.split("\n")), answer
+
+
+def test_a_report_has_an_end(base: str, gateways: Gateways) -> None:
+    text = "".join(f"key{number} = 1\n" for number in range(1500)) + base
+    lines = refusal(text, gateways).splitlines()
+    assert (len(lines), lines[-1]) == (1001, "and 500 more")

@@ -74,8 +74,13 @@ def test_a_mapped_channel_column_needs_each_channels_values(check: Check) -> Non
     assert check(CHANNEL, more=PEAR + '[ask]\nchannels = "all"\n') == []
 
 
-def test_values_without_a_channel_column_are_refused(check: Check) -> None:
-    only(check(more="shop_values = [1]\n"), "At channels.apple.shop_values: has no column to be compared with")
+def test_values_without_a_channel_column_are_refused_where_there_are_several_channels(check: Check) -> None:
+    assert check(more="shop_values = [1]\n") == [], "a single channel owns every row"
+    asking_all = '[ask]\nchannels = "all"\n'
+    only(
+        check(more="shop_values = [1]\n" + PEAR + asking_all),
+        "At channels.apple.shop_values: has no column to be compared with",
+    )
     only(check(("[shop]\n", "[shop]\nignore_channels = [7]\n")), "At shop.ignore_channels: has no column")
 
 
@@ -124,17 +129,9 @@ def test_closing_needs_a_status_to_write_and_an_update(check: Check) -> None:
     )
 
 
-def test_reviving_needs_a_column_that_shows_a_payment(check: Check) -> None:
-    revive, without = '[settle]\nlate_payment = "revive"\n', ('transaction_id = "trade_no"\n', "")
-    assert check(more=revive) == []
-    assert check(without, orders('paid_at = "paid_at"'), more=revive) == []
-    only(
-        check(without, more=revive),
-        'At settle.late_payment: "revive" needs shop.orders.transaction_id or shop.orders.paid_at',
-    )
-    only(
-        check(("closed = [-1]\n", ""), more=revive), 'At settle.late_payment: "revive" needs shop.orders.states.closed'
-    )
+def test_reviving_where_nothing_could_be_revived_is_no_fault(check: Check) -> None:
+    """Such late payments are cases: decide() says so, and says why."""
+    assert check(("transaction_id = \"trade_no\"\n", ""), more='[settle]\nlate_payment = "revive"\n') == []
 
 
 def test_a_webhook_needs_its_table_and_settles_one_order_at_a_time(check: Check) -> None:
@@ -205,3 +202,29 @@ def test_a_key_with_a_fault_is_not_called_missing_too(check: Check, old: str, ne
     else:
         lines = check(*healthy, (old, new), more=more, top=top)
     assert len(lines) == 1, lines
+
+
+def test_a_fault_in_a_table_does_not_hide_the_rules_that_its_other_keys_break(check: Check) -> None:
+    lines = check(more='[settle]\nclosee = 1\nby = "webhook"\nclose = true\n' + WEBHOOK, top='mode = "enforce"\n')
+    assert [line.split(": ")[0] for line in lines] == [
+        "At settle.closee",
+        "At settle.by",
+        "At settle.close",
+        "At settle.close",
+    ]
+    lines = check(orders('touch = ["total"]\ncurrency = "yuan"'))
+    assert [line.split(": ")[0] for line in lines] == ["At shop.orders.currency", "At shop.orders.touch[0]"]
+
+
+@pytest.mark.parametrize("value", ["{foo}", "{transaction_ID}", "wx-{transaction_id}", "{}"])
+def test_a_placeholder_is_one_of_those_known_and_stands_alone(check: Check, value: str) -> None:
+    (line,) = check(more=f'[shop.orders.set]\nnote = "{value}"\n')
+    assert line.startswith(
+        "At shop.orders.set: gives note a placeholder that is not one of {out_trade_no}, {transaction_id}"
+    )
+    assert check(more='[shop.orders.set]\nnote = "{transaction_id}"\nextra = "{ }"\n') == []
+
+
+@pytest.mark.parametrize("currency", ["cny", "RMBX", "元", "C1Y", ""])
+def test_a_currency_is_three_capital_letters(check: Check, currency: str) -> None:
+    only(check(orders(f'currency = "{currency}"')), "At shop.orders.currency: is not a currency code")

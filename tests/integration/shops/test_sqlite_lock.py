@@ -1,0 +1,108 @@
+"""The lock file: one daemon per database and table, whatever path leads there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.ports import ShopUnavailable
+from reconciler.shops.sql import SqlShop
+
+Opens = Callable[..., Awaitable[SqlShop]]
+NAME = ".shop.db.orders.reconciler-lock"
+HOLDER = """
+import asyncio, sys
+from zoneinfo import ZoneInfo
+from reconciler.shops.sql import OrdersMapping, ShopMapping, States, open_shop
+from reconciler.testing.clock import ManualClock
+
+async def main():
+    orders = OrdersMapping("orders", "id", "sn", "price", "status", "created", States((1,), (2,), 2), out_trade_no="sn")
+    shop = await open_shop(ShopMapping(f"sqlite:///{sys.argv[1]}", orders, {"a": ("3",)}, ManualClock(), ZoneInfo("UTC")))
+    print(await shop.take_lock(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def _orders(database: sqlite3.Connection) -> None:
+    for name in ("orders", "other"):
+        database.execute(
+            f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, sn TEXT, price DECIMAL, status INT, created DATETIME)"
+        )
+
+
+async def test_a_daemon_that_is_killed_leaves_the_lock_to_the_next_at_once(path: Path, opens: Opens) -> None:
+    first = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(path), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    assert first.stdout is not None
+    assert await first.stdout.readline() == b"True\n"
+    second = await opens()
+    assert not await second.take_lock()
+    first.kill()
+    await first.wait()
+    assert await second.take_lock()
+    assert await second.holds_lock()
+
+
+async def test_two_paths_to_one_database_meet_at_one_lock(path: Path, tmp_path: Path, opens: Opens) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(path)
+    assert await (await opens()).take_lock()
+    assert not await (await opens(shop={"url": f"sqlite:///{link}"})).take_lock()
+
+
+async def test_another_table_of_the_same_database_has_a_lock_of_its_own(opens: Opens) -> None:
+    assert await (await opens()).take_lock()
+    assert not await (await opens(table="main.orders")).take_lock()
+    assert await (await opens(table="other")).take_lock()
+
+
+async def test_the_file_is_the_owners_alone_and_stays(path: Path, opens: Opens) -> None:
+    shop = await opens()
+    assert await shop.take_lock()
+    await shop.release()
+    assert stat.S_IMODE((path.parent / NAME).stat().st_mode) == 0o600
+
+
+async def test_a_lock_file_that_was_replaced_is_not_ours_any_more(path: Path, opens: Opens) -> None:
+    shop, rival = await opens(), await opens()
+    assert await shop.take_lock()
+    (path.parent / NAME).unlink()
+    assert not await shop.holds_lock()
+    assert await rival.take_lock()
+    assert not await shop.take_lock()
+
+
+async def test_a_symlink_in_the_place_of_the_lock_is_not_followed(path: Path, tmp_path: Path, opens: Opens) -> None:
+    (path.parent / NAME).symlink_to(tmp_path / "victim")
+    with pytest.raises(ShopUnavailable, match="lock file"):
+        await (await opens()).take_lock()
+    assert not (tmp_path / "victim").exists()
+
+
+async def test_the_lock_is_not_handed_to_children(path: Path, opens: Opens) -> None:
+    shop = await opens()
+    assert await shop.take_lock()
+    held = {os.readlink(f"/proc/self/fd/{fd}"): int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")}  # noqa: PTH118,PTH208,PTH110,PTH115,E501 # /proc has no better words
+    assert not os.get_inheritable(held[str((path.parent / NAME).resolve())])
+
+
+async def test_the_lock_comes_back_after_a_release(opens: Opens) -> None:
+    shop = await opens()
+    assert await shop.take_lock()
+    await shop.release()
+    assert not await shop.holds_lock()
+    assert await shop.take_lock()
+    assert await shop.holds_lock()
