@@ -33,6 +33,7 @@ CHUNK_BYTES = 16 * 1024
 REASON_LENGTH_MAX = 200
 NO_PROXY_MAX = 100
 
+_BAD_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY must be a URL with http:// or https:// and a host (no SOCKS)"
 _CLOSED = "connections are closed: shutting down"
 _FOREIGN = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 """Everything an exchange can fail with. aiohttp's own pass through httpx-aiohttp unmapped here and there."""
@@ -87,9 +88,11 @@ class Proxies:
         """Read HTTPS_PROXY (else ALL_PROXY) and NO_PROXY, in either case. Raises ValueError where that is no URL."""
         known = {name.lower(): value.strip() for name, value in environment.items() if value.strip()}
         proxy = known.get("https_proxy") or known.get("all_proxy")
+        if proxy is not None:
+            _proxy_of(proxy)
         names = known.get("no_proxy", "").split(",")[:NO_PROXY_MAX]
         return cls(
-            _proxy_url(proxy) if proxy else None,
+            proxy,
             tuple(name.strip().lower().lstrip(".") for name in names if name.strip()),
         )
 
@@ -214,18 +217,16 @@ def _reason_of(error: BaseException) -> str:
 
 
 def _proxy_of(text: str) -> httpx.Proxy:
-    what = "the proxy in HTTPS_PROXY or ALL_PROXY"
-    url = text if "://" in text else f"http://{text}"
     try:
-        parts = urlsplit(url)
-        host, user, password, _ = parts.hostname, parts.username, parts.password, parts.port
-        if parts.scheme not in {"http", "https"} or not host:
-            raise ValueError(f"{what} must begin with http:// or https:// (no SOCKS), and name a host")
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        user, password, _ = parts.username, parts.password, parts.port
         proxy = httpx.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
     except (ValueError, httpx.InvalidURL) as error:
-        raise ValueError(f"{what} is not a URL") from error
+        raise ValueError(_BAD_PROXY) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(_BAD_PROXY)
     if user:
-        # By header: httpx-aiohttp would use what aiohttp has deprecated.
+        # By header: the way httpx-aiohttp has for it is one that aiohttp deprecates.
         pair = f"{unquote(user)}:{unquote(password or '')}".encode()
         proxy.headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     return proxy

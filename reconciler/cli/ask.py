@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read
+from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, say, side_by_side
 from reconciler.control import as_json, socket_path
+from reconciler.domain.case import Fact
 from reconciler.exit import Exit
 from reconciler.ops.clock import SystemClock
 from reconciler.ops.control_client import ControlError, NoDaemon, call
@@ -72,22 +73,17 @@ async def _by_ourselves(settings: Settings, order: str, *, act: bool) -> Sequenc
 def _show(finding: Mapping[str, Any], settings: Settings, *, act: bool) -> None:
     verified = "verified" if finding["verified"] else "not verified"
     reason = f": {finding['reason']}" if finding["reason"] else ""
-    print(f"order {finding['order_no']}   {finding['channel']}   out_trade_no {finding['out_trade_no']}")
-    print(f"  shop      {finding['row']}")
-    print(f"  gateway   {finding['answer']}{reason}   ({verified}, {finding['duration_ms']} ms)")
-    facts = finding["facts"]
-    if facts:
-        width = max(len(fact["name"]) for fact in facts)
-        theirs = max(len(str(fact["theirs"])) for fact in facts)
-        print(f"  {'':{width}}     {'theirs':{theirs}}     ours")
-        for fact in facts:
-            mark = "=" if fact["agrees"] else "≠"
-            print(f"  {fact['name']:{width}}     {fact['theirs']:{theirs}}  {mark}  {fact['ours']}")
-    print(f"  decision  {finding['decision']}: {finding['why']}")
+    say(f"order {finding['order_no']}   {finding['channel']}   out_trade_no {finding['out_trade_no']}")
+    say(f"  shop      {finding['row']}")
+    say(f"  gateway   {finding['answer']}{reason}   ({verified}, {finding['duration_ms']} ms)")
+    if finding["facts"]:
+        for line in side_by_side([Fact(**fact) for fact in finding["facts"]]):
+            say(line)
+    say(f"  decision  {finding['decision']}: {finding['why']}")
     if not act:
-        print("            nothing was done; --settle acts on it")
+        say("            nothing was done; --settle acts on it")
     elif not finding["acted"]:
-        print(f"            mode {settings.mode}: nothing was written to the shop")
+        say(f"            mode {settings.mode}: nothing was written to the shop")
     else:
-        print("            carried out; `reconciler explain` has the outcome")
-    print()
+        say("            carried out; `reconciler explain` has the outcome")
+    say()

@@ -11,7 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from reconciler.cli.advice import ADVICE
-from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading
+from reconciler.cli.common import (
+    AsJson,
+    Config,
+    at,
+    fail,
+    finish,
+    harmless,
+    iso,
+    length,
+    print_json,
+    read,
+    reading,
+    say,
+    side_by_side,
+)
 from reconciler.exit import Exit
 from reconciler.ports import Case, CaseId, StoryEntry
 from reconciler.settings.model import Settings
@@ -39,7 +53,7 @@ def list_(
         print_json([_plain(case) for case in found])
         return
     if not found:
-        print("No cases." if ended else "No open cases.")
+        say("No cases." if ended else "No open cases.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("id", "age", "kind", "order", "channel", "why"):
@@ -48,7 +62,7 @@ def list_(
     for case in found:
         why = f"{case.why} [ended: {case.ending}]" if case.ended_at else case.why
         row = (str(case.id), length(now - case.opened_at), case.kind.value, case.order_no, case.channel or "-", why)
-        table.add_row(*(_literal(cell) for cell in row))
+        table.add_row(*(harmless(cell) for cell in row))
     Console(soft_wrap=False, highlight=False, markup=False).print(table)
 
 
@@ -68,25 +82,25 @@ def show(
         print_json({**_plain(case), "entries": [_plain_entry(entry) for entry in entries]})
         return
     state = f"ended {at(case.ended_at)}: {case.ending}" if case.ended_at else "open"
-    print(f"case {case.id}   {case.kind.value}   {state}")
-    print(f"order     {case.order_no or '-'}   key {case.order_key}")
-    print(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
+    say(f"case {case.id}   {case.kind.value}   {state}")
+    say(f"order     {case.order_no or '-'}   key {case.order_key}")
+    say(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
     repeated = f", seen {case.repeated} more times" if case.repeated else ""
-    print(f"opened    {at(case.opened_at)}{repeated}")
-    print(f"why       {case.why}")
+    say(f"opened    {at(case.opened_at)}{repeated}")
+    say(f"why       {case.why}")
     if case.facts:
-        print()
-        name, theirs = (max(len(getattr(fact, part)) for fact in case.facts) for part in ("name", "theirs"))
-        theirs = max(theirs, len("theirs"))
-        print(f"  {'':{name}}   {'theirs':{theirs}}     ours")
-        for fact in case.facts:
-            print(f"  {fact.name:{name}}   {fact.theirs:{theirs}}  {'=' if fact.agrees else '≠'}  {fact.ours}")
-    print("\nhistory")
+        say()
+        for line in side_by_side(case.facts):
+            say(line)
+    say()
+    say("history")
     for entry in entries:
         evidence = f"   evidence {entry.entry.evidence.digest()[:16]}…" if entry.entry.evidence else ""
-        print(f"  {at(entry.at)}  entry {entry.id}  {entry.entry.kind}{evidence}")
-    print(f"\nwhat to do\n  {ADVICE[case.kind]}")
-    print(f"  The whole story: reconciler explain {case.order_no or case.order_key}")
+        say(f"  {at(entry.at)}  entry {entry.id}  {entry.entry.kind}{evidence}")
+    say()
+    say("what to do")
+    say(f"  {ADVICE[case.kind]}")
+    say(f"  The whole story: reconciler explain {case.order_no or case.order_key}")
 
 
 async def _cases(settings: Settings, *, with_ended: bool) -> Sequence[Case]:
@@ -131,8 +145,3 @@ def _plain(case: Case) -> dict[str, object]:
 def _plain_entry(entry: StoryEntry) -> dict[str, object]:
     digest = entry.entry.evidence.digest() if entry.entry.evidence else None
     return {"id": entry.id, "at": iso(entry.at), "kind": entry.entry.kind, "evidence": digest, "hash": entry.hash}
-
-
-def _literal(text: str) -> str:
-    """Keep what a shop's row holds from steering the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)

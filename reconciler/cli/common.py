@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
+from reconciler.domain.case import Fact
 from reconciler.exit import Exit
 from reconciler.gateways import SETTINGS
 from reconciler.ledger import SqlLedger, open_ledger
@@ -65,6 +66,25 @@ async def reading(settings: Settings) -> SqlLedger:
         return await open_ledger(settings.ledger.url, password.reveal() if password else None, create=False)
     except LedgerUnavailable as error:
         fail(f"The ledger cannot be read: {error}", Exit.CONFIGURATION)
+
+
+def harmless(text: str) -> str:
+    """Keep what shop or gateway wrote from steering the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def say(text: str = "") -> None:
+    """Print one line, harmless."""
+    print(harmless(text))
+
+
+def side_by_side(facts: Sequence[Fact]) -> Iterator[str]:
+    """Lay facts out as lines: theirs on the left, ours on the right, and whether they agree."""
+    names = max((len(fact.name) for fact in facts), default=0)
+    theirs = max((len(fact.theirs) for fact in facts), default=0)
+    yield f"  {'':{names}}   {'theirs':{theirs}}     ours"
+    for fact in facts:
+        yield f"  {fact.name:{names}}   {fact.theirs:{theirs}}  {'=' if fact.agrees else '≠'}  {fact.ours}"
 
 
 def print_json(value: object) -> None:

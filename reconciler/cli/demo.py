@@ -37,9 +37,9 @@ def demo(
     except OSError as error:
         print(f"demo: {error.filename or directory}: {error.strerror or error}", file=sys.stderr)
         code = Exit.CONFIGURATION
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("demo: stopped before its end; the daemon is stopped too", file=sys.stderr)
-        code = 128 + signal.SIGINT
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        print("demo: stopped before its end, and the daemon with it", file=sys.stderr)
+        code = 128 + (signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
     raise typer.Exit(code)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading
+from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading, say
 from reconciler.exit import Exit
 from reconciler.ports import Story, StoryEntry, Watch
 from reconciler.settings.model import Settings
@@ -22,6 +22,9 @@ class Known:
 
     story: Story
     paused: dict[str, dict[str, str]]
+    """By channel: since when, and why."""
+    mode: str
+    """Of the last leader, which a command line may have given another than the configuration."""
 
 
 def explain(
@@ -43,21 +46,23 @@ def explain(
     if json:
         print_json(_plain(known))
         return
-    for line in _lines(known, settings):
-        print(line)
+    for line in _lines(known):
+        say(line)
 
 
 async def _known(settings: Settings, order: str) -> Known:
     ledger = await reading(settings)
     try:
         story = await ledger.story(order)
+        leader = await ledger.mark("leader")
         marks = {name: await ledger.mark(f"channel.paused.{name}") for name in settings.channels}
     finally:
         await ledger.close()
-    return Known(story, {name: json_module.loads(mark) for name, mark in marks.items() if mark})
+    mode = json_module.loads(leader)["mode"] if leader else settings.mode
+    return Known(story, {name: json_module.loads(mark) for name, mark in marks.items() if mark}, mode)
 
 
-def _lines(known: Known, settings: Settings) -> Iterator[str]:
+def _lines(known: Known) -> Iterator[str]:
     story = known.story
     for watch in story.watches:
         attempt = watch.attempt
@@ -66,7 +71,7 @@ def _lines(known: Known, settings: Settings) -> Iterator[str]:
         yield f"  created   {at(attempt.created_at)}"
         for moment, text in sorted(_happened(watch, story)):
             yield f"  {at(moment)}  {text}"
-        yield f"  next      {_next(watch, known, settings)}"
+        yield f"  next      {_next(watch, known)}"
         yield ""
     if not story.watches:
         for entry in story.entries:
@@ -98,7 +103,7 @@ def _entry(entry: StoryEntry) -> str:
     return f"ledger    {entry.entry.kind} (entry {entry.id}): {facts}"
 
 
-def _next(watch: Watch, known: Known, settings: Settings) -> str:
+def _next(watch: Watch, known: Known) -> str:
     if watch.ended_at is not None:
         return f"nothing: ended {at(watch.ended_at)}: {watch.why or watch.last_decision}"
     if pause := known.paused.get(watch.attempt.channel):
@@ -108,7 +113,7 @@ def _next(watch: Watch, known: Known, settings: Settings) -> str:
     when = f"due since {at(watch.next_ask_at)}" if watch.next_ask_at <= now else f"asked at {at(watch.next_ask_at)}"
     wait = length(abs(watch.next_ask_at - now))
     why = f"; {watch.why}" if watch.why else ""
-    mode = " (mode observe: nothing is written to the shop)" if settings.mode == "observe" else ""
+    mode = " (mode observe: nothing is written to the shop)" if known.mode == "observe" else ""
     return f"{when} ({'for' if watch.next_ask_at <= now else 'in'} {wait}){why}{mode}"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, reading
+from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, reading, say
 from reconciler.exit import Exit
 from reconciler.gateways import KINDS
 from reconciler.ledger.verify import Verification
@@ -40,13 +40,11 @@ def verify(
         print_json(_plain(found))
     else:
         entry, digest = found.head
-        print(f"entries    {found.entries}, the last is {entry}:{digest}")
-        print(
-            f"evidence   {found.evidence} intact, {found.signatures} signatures verified, {found.pruned} pruned"
-        )
+        say(f"entries    {found.entries}, the last is {entry}:{digest}")
+        say(f"evidence   {found.evidence} intact, {found.signatures} signatures verified, {found.pruned} pruned")
         for number, text in found.problems[:PROBLEMS_SHOWN_MAX]:
-            print(f"problem    entry {number}: {text}")
-        print("sound" if found.is_sound else f"NOT SOUND: {len(found.problems)} problems")
+            say(f"problem    entry {number}: {text}")
+        say("sound" if found.is_sound else f"NOT SOUND: {len(found.problems)} problems")
     if not found.is_sound:
         raise typer.Exit(Exit.UNFINISHED)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.common import Config, fail, finish, path_of, read
+from reconciler.cli.common import Config, fail, finish, path_of, read, say
 from reconciler.daemon import Daemon, Options
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
@@ -57,7 +57,7 @@ def _once(daemon: Daemon, settings: Settings) -> Exit:
         fail("Another process holds the shop's lock; it looks after the orders.", code)
     if tally is not None:
         for line in _summary(tally, settings):
-            print(line)
+            say(line)
     return code
 
 

@@ -4,104 +4,124 @@ from __future__ import annotations
 
 import json as json_module
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from reconciler.cli.common import AsJson, Config, at, finish, iso, length, print_json, read, reading
+from reconciler.cli.common import AsJson, Config, at, finish, iso, length, print_json, read, reading, say
 from reconciler.control import socket_path
 from reconciler.ops.control_client import ControlError, call
+from reconciler.ports import WatchCounts
 from reconciler.settings.model import Settings
 
 ANSWER_WITHIN_S = 5.0
 
+Mark = Mapping[str, Any]
+"""A mark that holds JSON of ours: `leader`, `channel.paused.NAME`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger says, and the leader, if one answers."""
+
+    daemon: Mark | None
+    leader: Mark | None
+    watches: WatchCounts
+    cases: Mapping[str, int]
+    open_intentions: int
+    paused: Mapping[str, Mark]
+    in_doubt: Mapping[str, str]
+    walked_at: str | None
+    head: tuple[int, str]
+
 
 def status(*, config: Config = None, json: AsJson = False) -> None:
     """Say what is watched, due and paused, which cases are open, who leads, and when things were last done."""
-    settings = read(config)
-    known = finish(_gather(settings))
+    known = finish(_gather(read(config)))
     if json:
-        print_json(known)
-    else:
-        _show(known)
+        print_json(_plain(known))
+        return
+    for line in _lines(known):
+        say(line)
 
 
-async def _gather(settings: Settings) -> dict[str, object]:
-    """Read the ledger, and ask the leader, if one answers. The keys are documented in docs/reference/commands.md."""
+async def _gather(settings: Settings) -> Known:
     ledger = await reading(settings)
-    now = datetime.now(UTC)
     try:
-        counts = await ledger.counts(now)
-        cases = await ledger.cases()
         leader = await ledger.mark("leader")
         paused = {name: await ledger.mark(f"channel.paused.{name}") for name in settings.channels}
         in_doubt = {name: await ledger.mark(f"channel.in_doubt.{name}") for name in settings.channels}
-        walked = await ledger.mark("find.walked")
-        entry, digest = await ledger.head()
-        settling = len(await ledger.open_intentions())
+        return Known(
+            daemon=_ask_the_leader(settings),
+            leader=json_module.loads(leader) if leader else None,
+            watches=await ledger.counts(datetime.now(UTC)),
+            cases=Counter(case.kind.value for case in await ledger.cases()),
+            open_intentions=len(await ledger.open_intentions()),
+            paused={name: json_module.loads(why) for name, why in paused.items() if why},
+            in_doubt={name: since for name, since in in_doubt.items() if since},
+            walked_at=await ledger.mark("find.walked"),
+            head=await ledger.head(),
+        )
     finally:
         await ledger.close()
-    return {
-        "daemon": _ask_the_leader(settings),
-        "leader": json_module.loads(leader) if leader else None,
-        "watches": {
-            "open": counts.open,
-            "due": counts.due,
-            "ended": counts.ended,
-            "oldest_due_at": iso(counts.oldest_due_at),
-        },
-        "cases": dict(Counter(case.kind.value for case in cases)),
-        "open_intentions": settling,
-        "paused": {name: json_module.loads(why) for name, why in paused.items() if why},
-        "in_doubt": {name: since for name, since in in_doubt.items() if since},
-        "walked_at": walked,
-        "ledger": {"entries": entry, "head": digest},
-    }
 
 
-def _ask_the_leader(settings: Settings) -> dict[str, object] | None:
+def _ask_the_leader(settings: Settings) -> Mark | None:
     try:
         return call(socket_path(settings), "status", {}, ANSWER_WITHIN_S)
     except ControlError:
         return None
 
 
-def _show(known: dict[str, object]) -> None:
-    daemon, leader, watches = known["daemon"], known["leader"], known["watches"]
-    cases, paused, in_doubt, ledger = known["cases"], known["paused"], known["in_doubt"], known["ledger"]
-    assert isinstance(watches, dict) and isinstance(cases, dict) and isinstance(ledger, dict)  # noqa: S101, PT018 # made above
-    assert isinstance(paused, dict) and isinstance(in_doubt, dict)  # noqa: S101, PT018 # made above
-    if isinstance(daemon, dict):
-        print(f"leader    {daemon['who']}, mode {daemon['mode']}, answering")
-        print(f"          found {_ago(daemon['found_at'])}, asked {_ago(daemon['asked_at'])}")
-        for trouble in daemon["troubles"]:
-            print(f"          in trouble: {trouble}")
-    elif isinstance(leader, dict):
-        print(
-            f"leader    none answers; the last was {leader['who']}, mode {leader['mode']}, from {_at(leader['since'])}"
-        )
+def _lines(known: Known) -> Iterator[str]:
+    if known.daemon:
+        yield f"leader    {known.daemon['who']}, mode {known.daemon['mode']}, answering"
+        yield f"          found {_ago(known.daemon['found_at'])}, asked {_ago(known.daemon['asked_at'])}"
+        yield from (f"          in trouble: {trouble}" for trouble in known.daemon["troubles"])
+    elif known.leader:
+        who, mode, since = known.leader["who"], known.leader["mode"], _ago(known.leader["since"])
+        yield f"leader    none answers; the last was {who}, mode {mode}, from {since}"
     else:
-        print("leader    none yet")
-    oldest = f", the oldest since {_ago(watches['oldest_due_at'])}" if watches["oldest_due_at"] else ""
-    print(f"watches   {watches['open']} open, {watches['due']} due{oldest}; {watches['ended']} ended")
-    print(
-        f"cases     {sum(cases.values())} open"
-        + "".join(f"\n          {count} {kind}" for kind, count in cases.items())
-    )
-    for name, pause in paused.items():
-        print(f"paused    {name} since {_at(pause['since'])}: {pause['why']}")
-    for name, since in in_doubt.items():
-        print(f"in doubt  {name} since {_at(since)}: every ask came back NotCreated")
-    if known["open_intentions"]:
-        print(f"settling  {known['open_intentions']} begun and not finished")
-    print(f"walked    {_ago(known['walked_at'])}")
-    print(f"ledger    {ledger['entries']} entries, head {ledger['head'][:16]}…")
+        yield "leader    none yet"
+    watches = known.watches
+    oldest = f", the oldest since {_ago(watches.oldest_due_at)}" if watches.oldest_due_at else ""
+    yield f"watches   {watches.open} open, {watches.due} due{oldest}; {watches.ended} ended"
+    yield f"cases     {sum(known.cases.values())} open"
+    yield from (f"          {count} {kind}" for kind, count in known.cases.items())
+    yield from (f"paused    {name} since {_ago(mark['since'])}: {mark['why']}" for name, mark in known.paused.items())
+    for name, since in known.in_doubt.items():
+        yield f"in doubt  {name} since {_ago(since)}: every ask came back NotCreated"
+    if known.open_intentions:
+        yield f"settling  {known.open_intentions} begun and not finished"
+    yield f"walked    {_ago(known.walked_at)}"
+    entry, digest = known.head
+    yield f"ledger    {entry} entries, head {digest[:16]}…"
 
 
-def _at(text: object) -> str:
-    return at(datetime.fromisoformat(str(text))) if text else "never"
+def _plain(known: Known) -> dict[str, object]:
+    """Give it as JSON; the keys are documented in docs/reference/commands.md."""
+    watches = known.watches
+    return {
+        "daemon": known.daemon,
+        "leader": known.leader,
+        "watches": {
+            "open": watches.open,
+            "due": watches.due,
+            "ended": watches.ended,
+            "oldest_due_at": iso(watches.oldest_due_at),
+        },
+        "cases": dict(known.cases),
+        "open_intentions": known.open_intentions,
+        "paused": dict(known.paused),
+        "in_doubt": dict(known.in_doubt),
+        "walked_at": known.walked_at,
+        "ledger": {"entries": known.head[0], "head": known.head[1]},
+    }
 
 
-def _ago(text: object) -> str:
-    if not text:
+def _ago(moment: datetime | str | None) -> str:
+    if not moment:
         return "never"
-    moment = datetime.fromisoformat(str(text))
+    moment = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
     return f"{at(moment)} ({length(datetime.now(UTC) - moment)} ago)"

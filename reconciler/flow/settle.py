@@ -11,7 +11,7 @@ from reconciler.domain.decide import decide
 from reconciler.domain.decision import Done, OpenCase, Settle
 from reconciler.domain.order import Order, OrderKey, Row
 from reconciler.events.orders import CaseEnded, OrderCallbackWon, OrderSettled, SettleRecovered
-from reconciler.flow.apply import Judged, announce, apply, report_of, update_of
+from reconciler.flow.apply import Judged, announce, apply, ask_of, report_of, update_of
 from reconciler.flow.context import Context
 from reconciler.ports import Batch, EndCases, Intention, IntentionId, Move, Moved, NotMoved, Outcome, Taken
 
@@ -76,7 +76,13 @@ def _intention(item: Judged) -> Intention:
 
 async def _moved(context: Context, item: Judged, intention: Intention, begun: IntentionId) -> None:
     now = context.clock.now()
-    update = replace(update_of(context, item, now), ended=True, decision="settled", why="moved forward by us")
+    update = replace(
+        update_of(context, item, now),
+        ended=True,
+        decision=Outcome.SETTLED.value,
+        why="moved forward by us",
+        ask=ask_of(item.reply, Outcome.SETTLED.value),
+    )
     ends = tuple(EndCases(order.key, f"settled by {intention.transaction_id}") for order in intention.orders)
     await context.ledger.conclude(begun, Outcome.SETTLED, intention.why, Batch(updates=(update,), ends=ends), now)
     for order in intention.orders:
@@ -107,7 +113,8 @@ async def _not_moved(
     decision = decide(subject, item.reply, item.history, context.policy, now)
     if isinstance(decision, Done):
         update = update_of(context, replace(item, subject=subject, decision=decision), now)
-        update = replace(update, decision="callback_won")
+        won = Outcome.CALLBACK_WON.value
+        update = replace(update, decision=won, ask=ask_of(item.reply, won))
         batch = Batch(updates=(update,))
         await context.ledger.conclude(begun, Outcome.CALLBACK_WON, decision.why, batch, now)
         context.tally.callback_won += 1

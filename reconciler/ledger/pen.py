@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -126,12 +127,16 @@ class Pen:
                     await page.write()
                     await self._commit(connection, lead, page.head)
 
-    async def check(self, connection: AsyncConnection) -> None:
-        """Compare the epoch in a transaction that only reads, so that an idle leader learns of its end too.
+    async def glance(self, connection: AsyncConnection, query: Select[Any]) -> bool:
+        """Say whether a query finds anything, in one statement with the epoch: an idle leader learns of its end too.
 
         The head is left out: a transaction of our own may move it meanwhile.
         """
-        self._compare_epoch(self._leading(), await self._epoch(connection, lock=False))
+        lead = self._leading()
+        epoch = select(marks.c.value).where(marks.c.name == EPOCH_MARK).scalar_subquery()
+        row = (await connection.execute(select(epoch.label("epoch"), query.exists().label("found")))).one()
+        self._compare_epoch(lead, self._number(row.epoch))
+        return bool(row.found)
 
     def _leading(self) -> _Lead:
         if self._broken is not None:
@@ -175,7 +180,9 @@ class Pen:
     async def _epoch(self, connection: AsyncConnection, *, lock: bool = True) -> int:
         query = select(marks.c.value).where(marks.c.name == EPOCH_MARK)
         # The row's lock lets one writer in at a time. On SQLite, BEGIN IMMEDIATE has done that and it is left out.
-        value = (await connection.execute(query.with_for_update() if lock else query)).scalar()
+        return self._number((await connection.execute(query.with_for_update() if lock else query)).scalar())
+
+    def _number(self, value: str | None) -> int:
         try:
             return int(str(value))
         except ValueError as error:

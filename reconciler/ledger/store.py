@@ -97,8 +97,7 @@ class SqlLedger:
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
         """Take due watches of a channel until then: the newest, and a quarter for the oldest. Writes only if any is."""
         async with self._reading() as connection:
-            await self._pen.check(connection)
-            if limit < 1 or (await connection.execute(watches_of.is_due(channel, now))).first() is None:
+            if not await self._pen.glance(connection, watches_of.is_due(channel, now)) or limit < 1:
                 return ()
         async with self._pen.writing() as page:
             ids = await self._choose(page.connection, channel, now, limit)

@@ -104,7 +104,7 @@ class _Walk:
         number, at = step.row.id, step.row.at
         if step.evidence is None:
             self._pruned += 1
-            if self._pruned_before is None or not isinstance(at, int) or at >= self._pruned_before:
+            if not _is_before(at, self._pruned_before):
                 self._wrong(number, "its evidence is missing, though nothing from its time was pruned")
             return
         try:
@@ -153,6 +153,10 @@ def _hash(row: EntryRow) -> str | None:
         return hash_of(row)
     except (TypeError, ValueError):
         return None
+
+
+def _is_before(at: object, before: int | None) -> bool:
+    return before is not None and isinstance(at, int) and at < before
 
 
 def _number(text: str | None) -> int | None:

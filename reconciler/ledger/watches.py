@@ -25,6 +25,7 @@ from reconciler.ledger.values import (
 from reconciler.ports import Ask, NewWatch, Watch, WatchCounts, WatchId, WatchUpdate
 
 ASKS_KEPT = 32
+DUE_SORTED_MAX = 20_000
 WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
 SHOWS_PAID = "Done"
@@ -55,15 +56,21 @@ def is_due(channel: ChannelName, now: datetime) -> Select[Any]:
 
 
 def due(channel: ChannelName, now: datetime, limit: int, *, newest: bool) -> Select[Any]:
-    """Select the newest (or oldest) due watches of a channel, out of an index alone."""
-    order = watches.c.created_at.desc() if newest else watches.c.created_at
-    tie = watches.c.id.desc() if newest else watches.c.id
-    return (
-        select(watches.c.id)
+    """Select the newest (or oldest) due watches of a channel, out of an index alone.
+
+    Where more are due than `DUE_SORTED_MAX`, only so many are sorted: of the newest those that became due last, which
+    new attempts are among, and of the oldest those that have been due for longest.
+    """
+    inner = (watches.c.due_at, watches.c.created_at, watches.c.id)
+    some = (
+        select(watches.c.id, watches.c.created_at)
         .where(watches.c.channel == channel, watches.c.due_at <= to_us(now))
-        .order_by(order, tie)
-        .limit(limit)
+        .order_by(*([column.desc() for column in inner] if newest else inner))
+        .limit(DUE_SORTED_MAX)
+        .subquery()
     )
+    outer = (some.c.created_at, some.c.id)
+    return select(some.c.id).order_by(*([column.desc() for column in outer] if newest else outer)).limit(limit)
 
 
 def next_due(channel: ChannelName) -> Select[Any]:
@@ -90,7 +97,7 @@ async def free_leases(connection: AsyncConnection, interruptions_max: int) -> in
     result = await connection.execute(
         update(watches)
         .where(
-            watches.c.leased_until.is_not(None),
+            watches.c.leased_until > 0,  # "is not NULL" uses no index
             watches.c.due_at.is_not(None),
             watches.c.interruptions <= interruptions_max,
         )

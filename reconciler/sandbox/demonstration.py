@@ -61,8 +61,9 @@ class Demonstration:
         return await self._tally()
 
     def _introduce(self, before: int, during: int) -> None:
-        print(f"Gateways, a shop and its buyers are in {shown_path(self._place.directory)}. {before} orders are stuck")
-        print(f"already; {during} more come while the daemon runs for {self._seconds:g} seconds. Its log follows.")
+        print(f"Gateways, a shop and its buyers, all in {shown_path(self._place.directory)}.")
+        print(f"{before} orders are stuck already; {during} more come, of every kind.")
+        print(f"The daemon's log, as an operator sees it, for about {self._seconds:g} seconds:")
         print(flush=True)
 
     async def _until_asked(self, process: asyncio.subprocess.Process) -> None:

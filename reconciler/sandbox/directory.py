@@ -13,7 +13,8 @@ from reconciler.sandbox.errors import NotOurs
 MARKER = ".reconciler-sandbox"
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107; the shop's lock and others want a suffix."""
-_WIPED = ("shop.db*", "ledger.db*", "reconciler.toml", "control.sock", "*.lock")
+_WIPED = ("shop.db*", "ledger.db*", "reconciler.toml", "control.sock")
+"""Lock files stay: whoever still holds one goes on holding it."""
 _MARKER_TEXT = "Made by `reconciler demo` or `reconciler sandbox`, which wipe what they made here when they start.\n"
 
 

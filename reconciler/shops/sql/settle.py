@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import BindParameter, Update, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import Order, OrderState
@@ -17,7 +17,6 @@ from reconciler.shops.sql.engine import driver_errors, text_of_error
 from reconciler.shops.sql.lock import Lock
 from reconciler.shops.sql.moments import write_moment
 
-_SQLITE_BUSY = 5
 _MOVABLE = (OrderState.PENDING, OrderState.CLOSED)
 
 
@@ -75,7 +74,7 @@ async def write(connection: AsyncConnection, statements: Sequence[Update], lock:
     try:
         await connection.commit()
     except errors as error:
-        if _is_busy(error) and await _undo(connection, lock):
+        if await _is_still_open(connection) and await _undo(connection, lock):
             raise ShopUnavailable(f"the shop's database did not commit: {text_of_error(error)}") from error
         await lock.drop()
         raise LockLost(f"committing broke off, and what became of it is unknown: {text_of_error(error)}") from error
@@ -101,11 +100,18 @@ async def _undo(connection: AsyncConnection, lock: Lock) -> bool:
     return True
 
 
-def _is_busy(error: BaseException) -> bool:
-    """Whether SQLite said at COMMIT that a reader was in the way: the transaction is still open then, and known."""
-    if not isinstance(error, DBAPIError):
+async def _is_still_open(connection: AsyncConnection) -> bool:
+    """Roll back a transaction that SQLite still holds open after a failed COMMIT (a reader was in the way).
+
+    SQLAlchemy thinks it ended, and its own rollback would do nothing. Elsewhere nobody knows what the server did.
+    """
+    if connection.dialect.name != "sqlite" or connection.invalidated:
         return False
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == _SQLITE_BUSY
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None or not driver.in_transaction:
+        return False
+    await driver.rollback()
+    return not driver.in_transaction
 
 
 def _guarded(

@@ -128,7 +128,9 @@ async def test_what_is_due_comes_out_of_an_index_alone(ledger: SqlLedger, query:
     async with ledger._engines.read.connect() as connection:
         bound = query.compile(connection.sync_engine, compile_kwargs={"literal_binds": True})
         plan = [row[3] for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {bound}"))]
-    assert plan[0].startswith("SEARCH watches USING COVERING INDEX watches_due (channel=?"), plan
+    searches = [step for step in plan if "watches" in step]
+    assert len(searches) == 1, plan
+    assert searches[0].startswith("SEARCH watches USING COVERING INDEX watches_due (channel=?"), plan
 
 
 async def test_of_two_leaders_the_first_leaves_nothing_in_the_file(ledger: SqlLedger, path: Path) -> None:

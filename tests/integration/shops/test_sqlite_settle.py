@@ -181,7 +181,10 @@ async def test_a_commit_whose_outcome_is_unknown_loses_the_lock(
     assert await shop.take_lock()
     move = await move_of(shop, ONE)
 
-    async def broken(_: AsyncConnection) -> None:
+    commit = AsyncConnection.commit
+
+    async def broken(connection: AsyncConnection) -> None:
+        await commit(connection)
         raise OperationalError("COMMIT", None, OSError("disk I/O error"))
 
     with monkeypatch.context() as patch:
@@ -191,7 +194,7 @@ async def test_a_commit_whose_outcome_is_unknown_loses_the_lock(
     assert not await shop.holds_lock()
     with pytest.raises(LockLost):
         await shop.settle(move)
-    assert rows(orders, "status") == [(1,), (1,)]
+    assert rows(orders, "status") == [(2,), (1,)]
 
 
 async def test_a_lock_that_went_away_settles_nothing(orders: sqlite3.Connection, opens: Opens, path: Path) -> None:

@@ -142,12 +142,12 @@ def test_the_next_age_of_an_attempt_forty_minutes_old_is_an_hour(scene: Scene, m
 
 
 def test_later_ages_skip_the_early_ones(scene: Scene) -> None:
-    early = scene.at_age(2 * MINUTE)
+    early = scene.at_age(2.5 * MINUTE)
     soonest, later = _next(early, AskAgain(".")), _next(early, AskAgain(".", Pace.LATER_AGES))
     assert soonest is not None
     assert later is not None
-    assert MINUTE <= soonest <= MINUTE + 9 * SECOND
-    assert 58 * MINUTE <= later <= 59 * MINUTE
+    assert 30 * SECOND <= soonest <= 39 * SECOND
+    assert 57.5 * MINUTE <= later <= 58.5 * MINUTE
 
 
 def test_a_case_with_later_ages_is_asked_at_them(scene: Scene) -> None:
