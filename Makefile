@@ -30,11 +30,15 @@ test: $(VENV)/.dev-done  ## Every test that needs no root, with branch coverage
 	@$(BIN)/python -m pytest -q -n auto -m "not system" --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 check: $(VENV)/.dev-done  ## Lint, format, types, and which module may import which
-	@printf 'ruff check:   ' && $(BIN)/ruff check --quiet . && echo "no complaints"
-	@printf 'ruff format:  ' && $(BIN)/ruff format --check . | tail -n 1; $(BIN)/ruff format --check --quiet . >/dev/null
-	@printf 'mypy:         ' && $(BIN)/mypy
-	@printf 'lint-imports: ' && { $(BIN)/lint-imports --no-cache >$(LOG) 2>&1 || { cat $(LOG); exit 1; }; } \
-	  && grep '^Contracts:' $(LOG)
+	@failed=0; \
+	step() { name=$$1; said=$$2; shift 2; \
+	  if "$$@" >$(LOG) 2>&1; then echo "$$name: $$(grep -E "$$said" $(LOG) | tail -n 1)"; \
+	  else cat $(LOG); echo "$$name: FAILED"; failed=1; fi; }; \
+	step "ruff check" "passed" $(BIN)/ruff check .; \
+	step "ruff format" "formatted" $(BIN)/ruff format --check .; \
+	step "mypy" "Success" $(BIN)/mypy; \
+	step "lint-imports" "^Contracts:" $(BIN)/lint-imports --no-cache; \
+	exit $$failed
 
 test-system: $(VENV)/.dev-done  ## Tests with a real systemd; what is missing is said and skipped (fails where CI is set)
 	@$(BIN)/python -m pytest -q -rs -m system tests/system $(ARGS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,7 @@ from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.plan import NUMBERS_FROM, sandbox_plan
 from reconciler.sandbox.server import HOST, Serving, serve
 from reconciler.sandbox.shop import Shop
+from reconciler.sandbox.visit import Visit
 
 ORDER_EVERY_S = 2.0
 ORDERS_MAX = 50_000
@@ -59,9 +62,10 @@ async def _run(directory: Path, port: int, orders: int) -> None:
         keys = await asyncio.to_thread(keep_keys, place.keys)
         async with serve(keys, book, clock, port=port) as serving:
             configuration = write_configuration(place, serving)
-            _introduce(place, serving, configuration, orders)
+            visits = sandbox_plan(orders, ORDER_EVERY_S)
+            _introduce(place, serving, configuration, visits)
             buyers = Buyers(shop, book, clock)
-            playing = asyncio.create_task(buyers.play(sandbox_plan(orders, ORDER_EVERY_S)))
+            playing = asyncio.create_task(buyers.play(visits))
             stopping = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if playing in done:
@@ -71,19 +75,20 @@ async def _run(directory: Path, port: int, orders: int) -> None:
             playing.cancel()
 
 
-def _introduce(place: Place, serving: Serving, configuration: Path, orders: int) -> None:
+def _introduce(place: Place, serving: Serving, configuration: Path, visits: Sequence[Visit]) -> None:
     shown = shown_path(configuration)
+    (first,) = sandbox_plan(1, ORDER_EVERY_S)
     print(f"Alipay         {serving.alipay_endpoint}")
     print(f"WeChat Pay     {serving.wechat_endpoint}")
     print(f"Trades         {serving.url}/sandbox/trades")
-    print(f"Shop           {shown_path(place.shop)}   {orders} orders to come, from A{NUMBERS_FROM} on")
+    print(f"Shop           {shown_path(place.shop)}   {len(visits)} orders to come, from A{NUMBERS_FROM} on")
     print(f"Configuration  {shown}")
     print()
     print("Next, in another terminal:")
     print(f"  {command('run', '--config', shown, '--mode', 'enforce')}")
-    print("Make a trade that one of the shop's orders may be paid by, or change one:")
-    example = '{"gateway": "alipay", "out_trade_no": "A10001", "amount": "99.00", "script": "paid_later", "after_s": 5}'
-    print(f"  curl -H 'Content-Type: application/json' -d '{example}' {serving.url}/sandbox/trades")
+    print("Change what a gateway says of an order:")
+    example = {"gateway": first.pay_channel, "out_trade_no": first.order_no, "script": "refunded"}
+    print(f"  curl -H 'Content-Type: application/json' -d '{json.dumps(example)}' {serving.url}/sandbox/trades")
     print()
     print("Ctrl-C ends it.", flush=True)
 

@@ -18,6 +18,7 @@ AFTER_S_MAX = 7 * 86400.0
 SLOW_S_MAX = 60.0
 TIMES_MAX = 1_000_000
 WRONG_AMOUNT_FEN = 1
+AMOUNT_FEN = 9900
 _YUAN = re.compile(r"([0-9]{1,10})\.([0-9]{2})")
 
 
@@ -53,16 +54,17 @@ class Part:
 
     gateway: GatewayKind
     out_trade_no: str
-    amount_fen: int
+    amount_fen: int | None
+    """None: as much as before, or 99 yuan for a new one."""
     script: Script
     after_s: float = 10.0
     times: int = 0
     slow_s: float = SLOW_SECONDS
 
 
-def trade_of(part: Part, now: datetime) -> Trade:  # noqa: PLR0911 # one return for each script
-    """Make the trade that plays this part from now on."""
-    open_trade = Trade(part.gateway, part.out_trade_no, part.amount_fen, opened_at=now)
+def trade_of(part: Part, known: Trade | None, now: datetime) -> Trade:  # noqa: PLR0911 # one return for each script
+    """Make the trade that plays this part from now on; `known` is the one that has its number so far."""
+    open_trade = Trade(part.gateway, part.out_trade_no, _amount_fen(part, known), opened_at=now)
     paid = replace(open_trade, paid_at=now)
     match part.script:
         case Script.UNPAID:
@@ -86,6 +88,12 @@ def trade_of(part: Part, now: datetime) -> Trade:  # noqa: PLR0911 # one return 
             return replace(paid, trouble=trouble, trouble_asks=part.times, slow_seconds=part.slow_s)
 
 
+def _amount_fen(part: Part, known: Trade | None) -> int:
+    if part.amount_fen is not None:
+        return part.amount_fen
+    return known.amount_fen if known else AMOUNT_FEN
+
+
 def part_from_json(sent: object) -> Part:
     """Read what a person posted. Raises NotAScript."""
     if not isinstance(sent, dict):
@@ -93,16 +101,13 @@ def part_from_json(sent: object) -> Part:
     unknown = sorted(set(sent) - {"gateway", "out_trade_no", "amount", "script", "after_s", "times", "slow_s"})
     if unknown:
         raise NotAScript(f"{unknown[0]!r} is no field: gateway, out_trade_no, amount, script, after_s, times, slow_s")
-    number, amount = sent.get("out_trade_no"), sent.get("amount", "99.00")
+    number, amount = sent.get("out_trade_no"), sent.get("amount")
     if not isinstance(number, str) or not is_sane(number):
         raise NotAScript("out_trade_no is due: 1 to 64 printable ASCII characters")
-    match = _YUAN.fullmatch(amount) if isinstance(amount, str) else None
-    if match is None:
-        raise NotAScript('amount is yuan as text with two decimals, "99.00"')
     return Part(
         gateway=_choice(GatewayKind, sent.get("gateway"), "gateway"),
         out_trade_no=number,
-        amount_fen=int(match[1]) * 100 + int(match[2]),
+        amount_fen=None if amount is None else _fen(amount),
         script=_choice(Script, sent.get("script", "paid"), "script"),
         after_s=_number(sent.get("after_s", 10.0), "after_s", AFTER_S_MAX),
         times=int(_number(sent.get("times", 0), "times", TIMES_MAX)),
@@ -140,6 +145,13 @@ def _choice(kind: type[_Choice], value: object, name: str) -> _Choice:
     if not isinstance(value, str) or value not in set(kind):
         raise NotAScript(f"{name} is one of: {', '.join(kind)}")
     return kind(value)
+
+
+def _fen(amount: object) -> int:
+    match = _YUAN.fullmatch(amount) if isinstance(amount, str) else None
+    if match is None:
+        raise NotAScript('amount is yuan as text with two decimals, "99.00"')
+    return int(match[1]) * 100 + int(match[2])
 
 
 def _number(value: object, name: str, maximum: float) -> float:

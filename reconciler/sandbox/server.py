@@ -82,7 +82,8 @@ def _application(keys: Keys, book: Book, clock: Clock, accounts: Accounts) -> we
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="send application/json\n")
         try:
-            trade = trade_of(part_from_json(json.loads(await request.read())), clock.now())
+            part = part_from_json(json.loads(await request.read()))
+            trade = trade_of(part, book.get(part.gateway, part.out_trade_no), clock.now())
             book.put(trade)
         except (NotAScript, BookFull, ValueError, RecursionError) as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error

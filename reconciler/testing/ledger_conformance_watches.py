@@ -209,6 +209,16 @@ class WatchConformance(Leading):
         assert await lease(ledger, 9) == ()
         assert len(await ledger.lease(CHANNEL, LATER, LATER + timedelta(minutes=2), 9)) == 2
 
+    async def test_an_ask_that_ends_well_is_no_interruption(self, bench: Bench, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
+        for _ in range(3):
+            (watch,) = await lease(ledger, 9)
+            await ledger.record(Batch(updates=(replace(update(watch), next_ask_at=NOW),)), NOW)
+        await lease(ledger, 9)
+        ledger = await bench.open()
+        await ledger.lead("next", NOW)
+        assert await ledger.free_leases(1) == 1
+
     async def test_counts_say_what_is_due_and_since_when(self, ledger: Ledger) -> None:
         due = [NOW - timedelta(minutes=3), NOW, NOW + timedelta(minutes=1)]
         await ledger.watch([NewWatch(attempt(str(place)), at) for place, at in enumerate(due)], NOW)

@@ -1,9 +1,9 @@
 """A shop in memory: the double of `Shop`, with the same semantics, and handles to let things go wrong.
 
-    shop = MemoryShop()
-    shop.put("1", out_trade_no="A1", amount=Money(9900), created_at=clock.now())
-    shop.before_settle = lambda move: shop.change("1", state=OrderState.PAID, transaction_id="T1")  # the callback wins
-    shop.fail("read", ShopUnavailable("gone"))  # the next read, once
+shop = MemoryShop()
+shop.put("1", out_trade_no="A1", amount=Money(9900), created_at=clock.now())
+shop.before_settle = lambda move: shop.change("1", state=OrderState.PAID, transaction_id="T1")  # the callback wins
+shop.fail("read", ShopUnavailable("gone"))  # the next read, once
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from reconciler.domain.order import (
 from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Page, PortError, Position
 
 ALIPAY = ChannelName("alipay-main")
+CNY_1 = Money(100)
 _CANDIDATES = (OrderState.PENDING, OrderState.CLOSED)
 _BEGINNING = Position("0")
 
@@ -53,7 +54,7 @@ class MemoryOrder:
 
 
 class Facts(TypedDict, total=False):
-    """What `put` and `change` may say of a row."""
+    """What `change` may say of a row."""
 
     order_no: str
     out_trade_no: str
@@ -105,23 +106,32 @@ class MemoryShop:
         """The rows, by key, as they are now."""
         return self.table.rows
 
-    def put(self, key: str, *, out_trade_no: str, created_at: datetime, **facts: Unpack[Facts]) -> OrderKey:  # type: ignore[misc] # two facts are required here
-        """Add a row at the end of the walk: pending, CNY 1.00, of the first channel, unless said otherwise."""
+    def put(  # noqa: PLR0913 # a row has as many columns
+        self,
+        key: str,
+        *,
+        out_trade_no: str,
+        created_at: datetime,
+        amount: Money | None = CNY_1,
+        state: OrderState = OrderState.PENDING,
+        channel: str | None = ALIPAY,
+        order_no: str = "",
+        transaction_id: str | None = None,
+        paid_at: datetime | None = None,
+    ) -> OrderKey:
+        """Add a row at the end of the walk; its order_no is its number unless said otherwise."""
         self.table.places += 1
-        first = next(iter(self.channels.values()), ("",))
-        values: Facts = {
-            "order_no": out_trade_no,
-            "amount": Money(100),
-            "state": OrderState.PENDING,
-            "channel": first[0] if first else None,
-        }
-        values.update(facts)
         row = MemoryOrder(
             key=OrderKey(key),
+            order_no=order_no or out_trade_no,
             out_trade_no=out_trade_no,
+            amount=amount,
+            state=state,
             created_at=created_at,
+            channel=channel,
+            transaction_id=transaction_id,
+            paid_at=paid_at,
             place=self.table.places,
-            **values,  # type: ignore[misc] # without the two that are named
         )
         self.rows[row.key] = row
         return row.key

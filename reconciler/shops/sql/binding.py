@@ -128,7 +128,8 @@ class _Binder:
         if column is None:
             if len(mapping.channels) > 1 and not mapping.ask_all_channels:
                 self.fitting.problems.append(
-                    f'shop.orders.channel: needed to tell {len(mapping.channels)} channels apart, or ask.channels = "all"'
+                    f"shop.orders.channel: needed to tell {len(mapping.channels)} channels apart; "
+                    'or set ask.channels = "all"'
                 )
             return known
         for channel, values in mapping.channels.items():

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam, types
 from sqlalchemy.dialects import mysql, postgresql
@@ -166,7 +167,7 @@ def is_canonical_integer(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) < 20 and str(int(text)) == text  # noqa: PLR2004 # 64 bits
 
 
-def kind_of(type_: TypeEngine[object], dialect: str) -> Kind:  # noqa: PLR0911 # one line per kind
+def kind_of(type_: TypeEngine[Any], dialect: str) -> Kind:  # noqa: PLR0911 # one line per kind
     """Say what a reflected type holds."""
     match type_:
         case types.Boolean():
@@ -189,7 +190,7 @@ def kind_of(type_: TypeEngine[object], dialect: str) -> Kind:  # noqa: PLR0911 #
             return Kind.OTHER
 
 
-def bits_of(type_: TypeEngine[object]) -> int:
+def bits_of(type_: TypeEngine[Any]) -> int:
     """Say how wide an integer column is."""
     match type_:
         case mysql.BIT():
@@ -202,7 +203,7 @@ def bits_of(type_: TypeEngine[object]) -> int:
             return 32
 
 
-def column_of(name: str, sql: ColumnElement[object], type_: TypeEngine[object], dialect: str) -> Column:
+def column_of(name: str, sql: ColumnElement[object], type_: TypeEngine[Any], dialect: str) -> Column:
     """Describe a reflected column."""
     kind = kind_of(type_, dialect)
     return Column(

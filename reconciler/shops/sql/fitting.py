@@ -48,9 +48,7 @@ class Fitting:
     def unique(self, setting: str, table: Reflected, name: str) -> None:
         """Note a key that is not unique."""
         if name in table.columns and name not in table.unique:
-            self.problems.append(
-                f"{setting}: {name} is neither the primary key of {table.name} nor unique by itself"
-            )
+            self.problems.append(f"{setting}: {name} is neither the primary key of {table.name} nor unique by itself")
 
     def amount(self, setting: str, column: Column | None) -> None:
         """Note a column that cannot hold exact amounts."""
@@ -59,7 +57,7 @@ class Fitting:
         if column.kind is Kind.FLOAT:
             self.problems.append(
                 f"{setting}: {column.name} is {column.declared}: floating point keeps no exact amounts, and comparing "
-                "it when settling can fail or match by accident; change the column to DECIMAL(12,2), or keep fen in BIGINT"
+                "it when settling can fail or match by accident; make it DECIMAL(12,2), or keep fen in BIGINT"
             )
         elif column.kind in {Kind.BOOLEAN, Kind.BITS, Kind.MOMENT, Kind.DATE}:
             self.problems.append(f"{setting}: {column.name} is {column.declared}, which holds no amount")

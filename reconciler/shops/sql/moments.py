@@ -33,7 +33,7 @@ def is_empty(raw: object) -> bool:
 
 
 def read_moment(column: Column, raw: object, zone: ZoneInfo) -> datetime:
-    """Read an instant. Raises MomentError."""
+    """Read an instant, in UTC: times of a zone with summer time neither add up nor compare. Raises MomentError."""
     moment = _instant(column, raw, zone)
     if not EARLIEST <= moment < LATEST:
         raise MomentError(f"{shown(str(raw))} is a time outside {EARLIEST.year} to {LATEST.year}")
@@ -83,7 +83,7 @@ def _parsed(text: str, zone: ZoneInfo) -> datetime:
     date, time, fraction, offset = match.groups()
     try:
         naive = datetime.fromisoformat(f"{date} {time}{(fraction or '.0')[:7].ljust(7, '0')}")
-        return naive.replace(tzinfo=_offset(offset)) if offset else _placed(naive, zone)
+        return _placed(naive.replace(tzinfo=_offset(offset)) if offset else naive, zone)
     except ValueError as error:
         raise MomentError(f"{shown(text)} is not a date-time that exists") from error
 
@@ -96,9 +96,9 @@ def _offset(text: str) -> tzinfo:
 
 
 def _placed(moment: datetime, zone: tzinfo) -> datetime:
-    if moment.tzinfo is not None:
-        return moment
     try:
-        return min(moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)).astimezone(zone)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+        return min(moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     except OverflowError as error:
         raise MomentError(f"{shown(str(moment))} is out of range") from error

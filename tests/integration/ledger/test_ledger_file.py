@@ -145,6 +145,14 @@ async def test_of_two_leaders_the_first_leaves_nothing_in_the_file(ledger: SqlLe
     await second.close()
 
 
+async def test_a_writer_keeps_others_out_from_its_first_statement(ledger: SqlLedger, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    async with ledger._pen.writing():
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
 async def test_an_entry_from_elsewhere_breaks_the_pen(ledger: SqlLedger, path: Path) -> None:
     await ledger.record(FIRST, NOW)
     with sqlite3.connect(path) as file:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,6 +27,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
     yield connection
     connection.close()
 
@@ -56,9 +58,9 @@ async def opens(mapping: ShopMapping) -> AsyncIterator[Opens]:
     """Open the shop, with changes to the mapping of orders, or of the shop (`shop=`, a dict)."""
     opened: list[SqlShop] = []
 
-    async def opener(*, shop: dict[str, object] | None = None, **orders: object) -> SqlShop:
-        changed = dataclasses.replace(mapping, orders=dataclasses.replace(mapping.orders, **orders))
-        opened.append(await open_shop(dataclasses.replace(changed, **(shop or {}))))
+    async def opener(*, shop: dict[str, object] | None = None, **orders: Any) -> SqlShop:  # noqa: ANN401 # any field of the mapping
+        changes: dict[str, Any] = {"orders": dataclasses.replace(mapping.orders, **orders)} | (shop or {})
+        opened.append(await open_shop(dataclasses.replace(mapping, **changes)))
         return opened[-1]
 
     yield opener

@@ -15,7 +15,9 @@ from reconciler.shops.sql import AttemptsMapping, MappingError, ShopMapping, Sql
 
 Opens = Callable[..., Awaitable[SqlShop]]
 
-ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, actual_price DECIMAL(10,2), status INT, created DATETIME)"
+ORDERS = (
+    "CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, actual_price DECIMAL(10,2), status INT, created DATETIME)"
+)
 GOOD = {"amount": "actual_price"}
 
 
@@ -34,8 +36,10 @@ async def test_a_mapping_that_fits_is_taken(database: sqlite3.Connection, opens:
 async def test_a_missing_column_is_named_with_those_that_exist(database: sqlite3.Connection, opens: Opens) -> None:
     database.execute(ORDERS)
     assert await refused(opens, amount="actual_prise") == (
-        "shop.orders.amount: no column `actual_prise` in table orders; it has: id, sn, actual_price, status, created; "
-        "did you mean `actual_price`?",
+        (
+            "shop.orders.amount: no column `actual_prise` in table orders; "
+            "it has: id, sn, actual_price, status, created; did you mean `actual_price`?"
+        ),
     )
 
 
@@ -117,7 +121,9 @@ async def test_states_must_be_told_apart(
     assert problem.startswith(f"shop.orders.states.{setting}: ")
 
 
-@pytest.mark.parametrize("where", ["status = 1) OR (1 = 1", "(status = 1", "sn = 'A", "1=1; DROP TABLE orders", "nope = 1"])
+@pytest.mark.parametrize(
+    "where", ["status = 1) OR (1 = 1", "(status = 1", "sn = 'A", "1=1; DROP TABLE orders", "nope = 1"]
+)
 async def test_a_predicate_that_would_not_stay_within_the_guard_is_refused(
     database: sqlite3.Connection, opens: Opens, where: str
 ) -> None:

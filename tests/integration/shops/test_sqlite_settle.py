@@ -27,11 +27,13 @@ ONE, TWO = OrderKey("1"), OrderKey("2")
 def orders(database: sqlite3.Connection) -> sqlite3.Connection:
     database.execute(
         "CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, price DECIMAL(10,2), status INT, created DATETIME,"
-        " trade_no VARCHAR(32), pay_time DATETIME, pay_unix INTEGER, updated DATETIME, flag BOOLEAN, memo TEXT, gone DATETIME)"
+        " trade_no VARCHAR(32), pay_time DATETIME, pay_unix INTEGER, updated DATETIME,"
+        " flag BOOLEAN, memo TEXT, gone DATETIME)"
     )
     for at in (1, 2):
         database.execute(
-            "INSERT INTO orders (id, sn, price, status, created, memo) VALUES (?, ?, 0.07, 1, '2026-03-01 12:00:00', 'keep')",
+            "INSERT INTO orders (id, sn, price, status, created, memo)"
+            " VALUES (?, ?, 0.07, 1, '2026-03-01 12:00:00', 'keep')",
             (at, f"A{at}"),
         )
     return database
@@ -272,7 +274,9 @@ async def test_names_may_be_reserved_words_chinese_or_full_of_quotes(
 async def test_a_view_is_read_and_its_table_written(orders: sqlite3.Connection, opens: Opens) -> None:
     orders.execute("CREATE TABLE pays (order_id INTEGER, code TEXT)")
     orders.execute("INSERT INTO pays VALUES (1, '3'), (2, '9')")
-    orders.execute("CREATE VIEW joined AS SELECT orders.*, pays.code FROM orders JOIN pays ON pays.order_id = orders.id")
+    orders.execute(
+        "CREATE VIEW joined AS SELECT orders.*, pays.code FROM orders JOIN pays ON pays.order_id = orders.id"
+    )
     shop = await opens(read_from="joined", channel="code", transaction_id="trade_no")
     assert await shop.take_lock()
     page = await shop.candidates(await shop.before(datetime(2026, 1, 1, tzinfo=UTC)), 10)

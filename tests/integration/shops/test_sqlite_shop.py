@@ -33,6 +33,7 @@ class SqliteBench:
     def __init__(self, path: Path, ddl: str) -> None:
         self.path = path
         self.database = sqlite3.connect(path, isolation_level=None)
+        self.database.execute("PRAGMA synchronous = OFF")
         self.database.execute(ddl.format(COLUMNS))
         self.database.execute("CREATE INDEX created_index ON orders (created)")
         self.is_text = "TEXT PRIMARY" in ddl
@@ -61,9 +62,7 @@ class SqliteBench:
             paid_at="pay_time",
             touch=("updated_at",),
             shared_payment=True,
-            states=States(
-                pending=(1,), paid=(2, "3"), closed=(-1,), refunded=("9",), settled_as=2, closed_as=-1
-            ),
+            states=States(pending=(1,), paid=(2, "3"), closed=(-1,), refunded=("9",), settled_as=2, closed_as=-1),
         )
         return ShopMapping(
             url=f"sqlite:///{self.path}",

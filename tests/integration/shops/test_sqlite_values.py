@@ -18,8 +18,12 @@ KEY = OrderKey("1")
 TIME = "2026-03-01 12:00:00"
 
 
-def table(database: sqlite3.Connection, *, price: str = "DECIMAL(10,2)", status: str = "INT", created: str = "DATETIME") -> None:
-    database.execute(f"CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, price {price}, status {status}, created {created})")
+def table(
+    database: sqlite3.Connection, *, price: str = "DECIMAL(10,2)", status: str = "INT", created: str = "DATETIME"
+) -> None:
+    database.execute(
+        f"CREATE TABLE orders (id INTEGER PRIMARY KEY, sn TEXT, price {price}, status {status}, created {created})"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,8 @@ async def test_an_amount_is_read_to_the_fen(
 
 @pytest.mark.parametrize("unit", ["yuan", "fen"])
 @pytest.mark.parametrize(
-    "raw", [None, "", "free", -1, "-1.00", 99.005, "1e3", "٣", " 99", "99 ", b"\xff\xfe", 10**17, float("inf"), "9" * 99]
+    "raw",
+    [None, "", "free", -1, "-1.00", 99.005, "1e3", "٣", " 99", "99 ", b"\xff\xfe", 10**17, float("inf"), "9" * 99],
 )
 async def test_an_amount_that_is_none_makes_the_order_unreadable(
     database: sqlite3.Connection, opens: Opens, unit: str, raw: object
@@ -91,7 +96,8 @@ async def test_a_time_is_read_as_an_instant(
 @pytest.mark.parametrize("declared", ["DATETIME", "TEXT", "INTEGER"])
 @pytest.mark.parametrize(
     "raw",
-    [None, "", 0, "2026-03-01", "20260301", 20260301, "2026-13-01 00:00:00", "2026-03-01 25:00:00", "9999-12-31 23:59:59",
+    [None, "", 0, "2026-03-01", "20260301", 20260301, "2026-13-01 00:00:00", "2026-03-01 25:00:00",
+     "9999-12-31 23:59:59",
      "0001-01-01 00:00:00", "0000-00-00 00:00:00", 1772337600000, 10**18, "2026-03-01 12:00:00+99:99", "now", b"\xff",
      "２０２６-03-01 12:00:00", "2026-03-01 12:00:00\n"],
 )  # fmt: skip
@@ -170,8 +176,8 @@ async def test_an_order_without_a_number_was_handed_to_no_gateway(
 
 async def test_one_row_of_broken_text_does_not_hide_the_others(database: sqlite3.Connection, opens: Opens) -> None:
     table(database)
-    database.execute(f"INSERT INTO orders VALUES (1, CAST(x'ff41' AS TEXT), '1.00', 1, '{TIME}')")
-    database.execute(f"INSERT INTO orders VALUES (2, 'A2', '1.00', 1, '{TIME}')")
+    database.execute("INSERT INTO orders VALUES (1, CAST(x'ff41' AS TEXT), '1.00', 1, ?)", (TIME,))
+    database.execute("INSERT INTO orders VALUES (2, 'A2', '1.00', 1, ?)", (TIME,))
     shop = await opens()
     page = await shop.candidates(await shop.before(datetime(2026, 1, 1, tzinfo=UTC)), 10)
     assert [type(found.row) for found in page.found] == [UnreadableOrder, Order]

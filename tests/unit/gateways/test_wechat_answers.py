@@ -235,6 +235,12 @@ def test_what_proves_nothing_is_untrusted(gateway: WechatGateway, response: Http
     assert reading.answer.reason.isprintable()
 
 
+def test_a_deliberately_false_signature_is_called_what_it_is(gateway: WechatGateway) -> None:
+    answer = read(gateway, signed(TRADE, signature="WECHATPAY/SIGNTEST/QUJD")).answer
+    assert isinstance(answer, Untrusted)
+    assert "SIGNTEST" in answer.reason
+
+
 def test_a_header_given_twice_is_untrusted(gateway: WechatGateway) -> None:
     response = signed(TRADE)
     for name, value in response.headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.domain.money import Money
+from reconciler.events import CATALOGUE, Severity
 from reconciler.events.orders import CaseOpened, OrderSettled
 from reconciler.events.running import DaemonFailed
-from reconciler.ops.line import EVENT_WIDTH
+from reconciler.ops.line import EVENT_WIDTH, Record, json_line
 from reconciler.ops.log import Format, Log, configure
 from reconciler.testing.clock import ManualClock
 
@@ -125,8 +127,26 @@ def test_the_lines_of_a_traceback_stand_indented_where_they_cannot_pass_for_line
     opened(logs, clock, stream).emit(DaemonFailed(what="it", traceback="Traceback:\n2026 NOTICE x\x1b[2J"))
 
     first, *rest = stream.getvalue().splitlines()
-    assert "what=it" in first
+    assert first.endswith("what=it")
     assert rest == ["    Traceback:", "    2026 NOTICE x\\x1b[2J"]
+
+
+def test_no_event_has_a_field_that_the_line_itself_uses() -> None:
+    fields = {field.name for kind in CATALOGUE.values() for field in dataclasses.fields(kind)}  # type: ignore[arg-type] # @event makes every one a dataclass
+
+    assert not fields & {"at", "severity", "event", "message_id"}
+
+
+def test_a_field_that_is_named_like_the_lines_own_takes_another_name() -> None:
+    record = Record(PAID_AT, Severity.INFO, "x.y", "ab", {"event": "z"})
+
+    assert json.loads(json_line(record)) | {"at": ""} == {
+        "at": "",
+        "severity": "info",
+        "event": "x.y",
+        "message_id": "ab",
+        "event_": "z",
+    }
 
 
 def test_a_terminal_is_coloured_by_severity(

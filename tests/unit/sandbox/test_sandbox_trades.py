@@ -15,7 +15,7 @@ SENT = {"gateway": "alipay", "out_trade_no": "A10001", "amount": "99.00"}
 
 
 def played(now: datetime, **sent: object) -> Trade:
-    return trade_of(part_from_json(SENT | sent), now)
+    return trade_of(part_from_json(SENT | sent), None, now)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,12 @@ def test_a_trade_paid_later_is_paid_at_its_time(now: datetime) -> None:
     trade = played(now, script="paid_later", after_s=2.5)
     assert trade.state_at(now + timedelta(seconds=2.4)) is State.UNPAID
     assert trade.state_at(now + timedelta(seconds=2.5)) is State.PAID
+
+
+def test_a_trade_that_is_played_anew_without_an_amount_keeps_the_one_it_had(now: datetime) -> None:
+    part = part_from_json({"gateway": "alipay", "out_trade_no": "A10001", "script": "refunded"})
+    assert trade_of(part, played(now, amount="12.34"), now).amount_fen == 1234
+    assert trade_of(part, None, now).amount_fen == 9900
 
 
 @pytest.mark.parametrize(

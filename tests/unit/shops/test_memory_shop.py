@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from reconciler.domain.money import Money
 from reconciler.domain.order import OrderKey
 from reconciler.ports import Move, NotMoved, Shop, ShopUnavailable
-from reconciler.testing.shop import Facts, MemoryShop
+from reconciler.testing.shop import MemoryShop
 from reconciler.testing.shop_conformance import CHANNELS, IGNORED, START, Given, ShopBench, ShopConformance, _move
 
 
@@ -26,11 +26,27 @@ class MemoryBench:
 
     async def put(self, given: Given) -> OrderKey:
         key = str(len(self.memory.rows) + 1)
-        facts = _facts(given)
-        return self.memory.put(key, out_trade_no=given.out_trade_no, created_at=given.created_at, **facts)
+        return self.memory.put(
+            key,
+            out_trade_no=given.out_trade_no,
+            created_at=given.created_at,
+            amount=_amount(given),
+            state=given.state,
+            channel=given.channel,
+            transaction_id=given.transaction_id,
+            paid_at=given.paid_at,
+        )
 
     async def change(self, key: OrderKey, given: Given) -> None:
-        self.memory.change(key, out_trade_no=given.out_trade_no, **_facts(given))
+        self.memory.change(
+            key,
+            out_trade_no=given.out_trade_no,
+            amount=_amount(given),
+            state=given.state,
+            channel=given.channel,
+            transaction_id=given.transaction_id,
+            paid_at=given.paid_at,
+        )
 
     async def remove(self, key: OrderKey) -> None:
         self.memory.remove(key)
@@ -39,20 +55,14 @@ class MemoryBench:
         return dict(self.memory.rows)
 
 
-def _facts(given: Given) -> Facts:
-    return {
-        "amount": None if given.amount_fen is None else Money(given.amount_fen),
-        "state": given.state,
-        "channel": given.channel,
-        "transaction_id": given.transaction_id,
-        "paid_at": given.paid_at,
-    }
+def _amount(given: Given) -> Money | None:
+    return None if given.amount_fen is None else Money(given.amount_fen)
 
 
 class TestMemoryShop(ShopConformance):
     @pytest.fixture
-    async def bench(self) -> AsyncIterator[ShopBench]:
-        yield MemoryBench()
+    def bench(self) -> ShopBench:
+        return MemoryBench()
 
 
 async def test_the_callback_can_win_between_read_and_settle() -> None:

@@ -1,0 +1,276 @@
+"""A shop made by hand, gateways on loopback, and the real program beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from reconciler.ops.clock import SystemClock
+from reconciler.sandbox.book import Book
+from reconciler.sandbox.keys import keep_keys
+from reconciler.sandbox.server import Serving, serve
+from reconciler.sandbox.trade import GatewayKind, Trade
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+PENDING, PAID, CLOSED = 0, 1, 9
+ENDS_WITHIN_S = 40.0
+
+SCHEMA = """
+CREATE TABLE orders (
+  id INTEGER PRIMARY KEY, order_no TEXT NOT NULL UNIQUE, amount DECIMAL(10,2), status INTEGER NOT NULL,
+  pay_channel TEXT, transaction_id TEXT, created_at TEXT NOT NULL, paid_at TEXT, note TEXT
+);
+CREATE TABLE moves (order_no TEXT, was INTEGER, became INTEGER);
+CREATE TRIGGER every_move AFTER UPDATE OF status ON orders
+  BEGIN INSERT INTO moves VALUES (old.order_no, old.status, new.status); END;
+"""
+"""The trigger is the tests' witness: it sees each move, whoever makes it."""
+
+
+class TellingBook(Book):
+    """A book of trades that tells a test of each ask, while it is being answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_ask: Callable[[str], None] = lambda _number: None
+
+    def ask(self, gateway: GatewayKind, out_trade_no: str) -> tuple[Trade | None, int]:
+        """Tell, then answer."""
+        self.on_ask(out_trade_no)
+        return super().ask(gateway, out_trade_no)
+
+
+@dataclass
+class Process:
+    """The program, and every line of its log as it comes."""
+
+    process: asyncio.subprocess.Process
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _reader: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Read standard error until it ends."""
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stderr
+        async for line in self.process.stderr:
+            text = line.decode()
+            self.raw.append(text)
+            with contextlib.suppress(ValueError):
+                self.lines.append(json.loads(text))
+            self._came.set()
+        self._came.set()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Give the lines of one event so far."""
+        return [line for line in self.lines if line["event"] == name]
+
+    async def until(self, name: str, count: int = 1, within_s: float = ENDS_WITHIN_S) -> list[dict[str, Any]]:
+        """Wait for so many lines of an event."""
+        async with asyncio.timeout(within_s):
+            while len(self.events(name)) < count:
+                if self._reader is not None and self._reader.done():
+                    raise AssertionError(f"it ended without {count} {name}:\n{''.join(self.raw)}")
+                self._came.clear()
+                await self._came.wait()
+        return self.events(name)
+
+    async def ends(self, within_s: float = ENDS_WITHIN_S) -> int:
+        """Wait for the end; give the exit code."""
+        async with asyncio.timeout(within_s):
+            code = await self.process.wait()
+        if self._reader is not None:
+            await self._reader
+        return code
+
+    async def stop(self) -> int:
+        """SIGTERM, and wait."""
+        self.process.send_signal(signal.SIGTERM)
+        return await self.ends()
+
+
+@dataclass
+class World:
+    """One shop, both gateways, and as many daemons as a test wants."""
+
+    directory: Path
+    serving: Serving
+    book: TellingBook
+    running: list[Process] = field(default_factory=list)
+
+    @property
+    def shop(self) -> Path:
+        """The shop's database."""
+        return self.directory / "shop.db"
+
+    def configuration(self, name: str = "a", extra: str = "", mode: str = "enforce") -> Path:
+        """Write a configuration with a ledger and a control socket of its own; `extra` is more TOML."""
+        path = self.directory / f"{name}.toml"
+        keys = self.directory / "keys"
+        path.write_text(f"""
+mode = "{mode}"
+[ledger]
+url = "sqlite:///{self.directory}/{name}-ledger.db"
+[control]
+socket = "{self.directory}/{name}.sock"
+[http]
+listen = "off"
+[log]
+format = "json"
+[shop]
+url = "sqlite:///{self.shop}"
+[shop.orders]
+table = "orders"
+key = "id"
+order_no = "order_no"
+out_trade_no = "order_no"
+amount = "amount"
+status = "status"
+created_at = "created_at"
+channel = "pay_channel"
+transaction_id = "transaction_id"
+paid_at = "paid_at"
+[shop.orders.states]
+pending = [0]
+paid = [1, 2]
+closed = [9]
+settled_as = 1
+closed_as = 9
+[channels.alipay-main]
+gateway = "alipay"
+shop_values = ["alipay"]
+endpoint = "{self.serving.alipay_endpoint}"
+app_id = "2021000000000001"
+private_key = "file:{keys}/alipay-app-key.pem"
+alipay_public_key = "file:{keys}/alipay-public-key.pem"
+[channels.wechat-main]
+gateway = "wechat"
+shop_values = ["wechat"]
+endpoint = "{self.serving.wechat_endpoint}"
+mchid = "1900000001"
+appid = "wx0000000000000001"
+serial_no = "3D0A1C5E7B9F2468ACE013579BDF02468ACE1357"
+private_key = "file:{keys}/wechat-merchant-key.pem"
+public_key_id = "PUB_KEY_ID_0119000000012026112300000000000001"
+public_key = "file:{keys}/wechat-public-key.pem"
+{extra}
+""")
+        return path
+
+    def order(  # noqa: PLR0917 # an order has as many facts
+        self,
+        order_no: str,
+        fen: int = 9900,
+        channel: str = "alipay",
+        age: timedelta = timedelta(minutes=6),
+        status: int = PENDING,
+    ) -> None:
+        """Place an order."""
+        created = (datetime.now(UTC) - age).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+        with contextlib.closing(sqlite3.connect(self.shop, timeout=30)) as shop, shop:
+            shop.execute(
+                "INSERT INTO orders (order_no, amount, status, pay_channel, created_at, note) VALUES (?,?,?,?,?,?)",
+                (order_no, f"{fen // 100}.{fen % 100:02d}", status, channel, created, "as it was"),
+            )
+
+    def pay(self, order_no: str, fen: int = 9900, channel: str = "alipay", ago: timedelta = timedelta(minutes=4)) -> Trade:
+        """Let the buyer have paid at the gateway; the callback is lost."""
+        now = datetime.now(UTC)
+        trade = Trade(GatewayKind(channel), order_no, fen, opened_at=now - ago, paid_at=now - ago)
+        self.book.put(trade)
+        return trade
+
+    def callback(self, trade: Trade) -> bool:
+        """Let the gateway's callback arrive at the shop, whose own code has its guard."""
+        with contextlib.closing(sqlite3.connect(self.shop, timeout=30)) as shop, shop:
+            return (
+                shop.execute(
+                    "UPDATE orders SET status = 1, transaction_id = ?, paid_at = 'by the shop'"
+                    " WHERE order_no = ? AND status = 0",
+                    (trade.transaction_id, trade.out_trade_no),
+                ).rowcount
+                == 1
+            )
+
+    def rows(self) -> dict[str, tuple[object, ...]]:
+        """Read the whole table: order_no to status, amount, transaction, note."""
+        with contextlib.closing(sqlite3.connect(self.shop)) as shop:
+            found = shop.execute("SELECT order_no, status, amount, transaction_id, note FROM orders").fetchall()
+        return {row[0]: row[1:] for row in found}
+
+    def moves(self) -> list[tuple[str, int, int]]:
+        """Read what the witness saw."""
+        with contextlib.closing(sqlite3.connect(self.shop)) as shop:
+            return shop.execute("SELECT order_no, was, became FROM moves ORDER BY rowid").fetchall()
+
+    async def start(self, config: Path, *arguments: str) -> Process:
+        """Start `reconciler run`."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "reconciler", "run", "--config", str(config), *arguments,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+        )  # fmt: skip
+        started = Process(process)
+        started.begin()
+        self.running.append(started)
+        return started
+
+    async def once(self, config: Path, *arguments: str) -> tuple[int, str, Process]:
+        """Run one pass; give exit code, standard output, and the log."""
+        process = await self.start(config, "--once", *arguments)
+        assert process.process.stdout
+        output = (await process.process.stdout.read()).decode()
+        return await process.ends(), output, process
+
+    async def command(self, config: Path, *words: str) -> tuple[int, str]:
+        """Run another command; give exit code, and standard output and error together."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "reconciler", *words, "--config", str(config),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def json(self, config: Path, *words: str) -> Any:  # noqa: ANN401 # whatever the command documents
+        """Run a command with --json; give what it printed."""
+        code, output = await self.command(config, *words, "--json")
+        assert code == 0, output
+        return json.loads(output)
+
+
+@contextlib.asynccontextmanager
+async def world(directory: Path) -> AsyncIterator[World]:
+    """Make a world; whatever still runs at the end is killed."""
+    book = TellingBook()
+    keys = await asyncio.to_thread(keep_keys, directory / "keys")
+    async with serve(keys, book, SystemClock()) as serving:
+        made = World(directory, serving, book)
+        with contextlib.closing(sqlite3.connect(made.shop)) as shop:
+            shop.execute("PRAGMA journal_mode=WAL")
+            shop.executescript(SCHEMA)
+        try:
+            yield made
+        finally:
+            for process in made.running:
+                if process.process.returncode is None:
+                    process.process.kill()
+                    await process.ends()
+
+
+def moved_once(moves: Sequence[tuple[str, int, int]]) -> bool:
+    """Whether the witness saw no order twice."""
+    return len({order_no for order_no, _, _ in moves}) == len(moves)
