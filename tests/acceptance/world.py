@@ -198,7 +198,7 @@ public_key = "file:{keys}/wechat-public-key.pem"
         with contextlib.closing(sqlite3.connect(self.shop, timeout=30)) as shop, shop:
             return (
                 shop.execute(
-                    "UPDATE orders SET status = 1, transaction_id = ?, paid_at = 'by the shop'"
+                    "UPDATE orders SET status = 1, transaction_id = ?, paid_at = '2026-11-23 12:00:00'"
                     " WHERE order_no = ? AND status = 0",
                     (trade.transaction_id, trade.out_trade_no),
                 ).rowcount

@@ -40,7 +40,7 @@ BORN = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 LAST_AGE = timedelta(hours=48)
 MERCHANT = (("appid", "wx1"), ("mchid", "19"))
 OURS, OTHER = ChannelName("wechat-main"), ChannelName("alipay-main")
-MUCH = settings(max_examples=1500, deadline=None, database=None)
+MUCH = settings(max_examples=300, deadline=None, database=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _facts_agree(
     )
 
 
-@settings(MUCH, max_examples=4000)
+@settings(MUCH, max_examples=500)
 @given(worlds())
 def test_an_order_moves_where_everything_is_proven_and_nowhere_else(world: World) -> None:
     decision = world.decide()

@@ -97,6 +97,11 @@ def test_what_is_no_public_key_is_refused(text: bytes) -> None:
         load_public_key(text)
 
 
+def test_a_certificate_in_place_of_a_key_is_called_one() -> None:
+    with pytest.raises(KeyUnreadable, match="is a certificate; the public key is needed"):
+        load_public_key(b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----")
+
+
 def test_a_signature_holds_for_its_text_and_key_only() -> None:
     signature = sign(OURS, b"text")
     assert verifies(OURS.public_key(), signature, b"text")

@@ -219,9 +219,12 @@ async def test_asks_in_flight_when_it_opened_do_not_lengthen_the_back_off(clock:
     entered = [asyncio.create_task(pace.enter()) for _ in range(20)]
     await clock.pass_(1)
     await asyncio.gather(*entered)
-    for _ in range(20):
+    for _ in range(UNAVAILABLE_RUN_MAX):
         pace.leave(DOWN)
-    await clock.pass_(5)
+    await clock.pass_(4)
+    for _ in range(20 - UNAVAILABLE_RUN_MAX):
+        pace.leave(DOWN)
+    await clock.pass_(1)
     assert pace.room() == 1
 
 
