@@ -39,12 +39,12 @@ from reconciler.settings.model import Settings
 from reconciler.settings.problems import ConfigurationError
 from reconciler.settings.show import masked
 from reconciler.shops.sql.mapping import MappingError
-from reconciler.wiring import Assembly, assemble
+from reconciler.wiring import Assembly, EnvironmentUnusable, assemble
 
 STOP_WITHIN_S = 8.0
 """What is in flight has so long to finish; with what closing takes, the whole stop stays under ten seconds."""
 SHOP_RETRY_S = 5.0
-REFRESH_S = 5.0
+REFRESH_S = 15.0
 LISTEN_RETRY_S = 10.0
 BEAT_MAX_S = 60.0
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -213,7 +213,7 @@ class Daemon:
         try:
             settings = await asyncio.to_thread(self._options.load)
             successor = await assemble(settings, self._clock, self)
-        except (ConfigurationError, MappingError, PortError) as refused:
+        except (ConfigurationError, MappingError, EnvironmentUnusable, PortError) as refused:
             self.emit(ConfigRefused(config=self._options.config, problem=str(refused)))
             self._notify.ready(f"mode {present.settings.mode}; the last reload was refused")
             return None

@@ -23,7 +23,11 @@ from reconciler.settings.model import Settings
 from reconciler.settings.secret import Secret
 from reconciler.shops.sql import SqlShop, open_shop
 from reconciler.shops.sql.mapping import AttemptsMapping, OrdersMapping, ShopMapping, States
-from reconciler.transport import Transport
+from reconciler.transport import Proxies, Transport
+
+
+class EnvironmentUnusable(Exception):
+    """The process's environment stands in the way of starting; the text says what and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,21 @@ class Assembly:
 
 
 async def assemble(settings: Settings, clock: Clock, events: Events, *, since: datetime | None = None) -> Assembly:
-    """Open shop, ledger and gateways. Raises MappingError, ShopUnavailable and LedgerUnavailable."""
+    """Open shop, ledger and gateways.
+
+    Raises MappingError, ShopUnavailable, LedgerUnavailable and EnvironmentUnusable.
+    """
+    try:
+        proxies = Proxies.from_environment(os.environ)
+    except ValueError as error:
+        raise EnvironmentUnusable(f"the environment names a proxy that cannot be used: {error}") from error
     ledger = await open_ledger(settings.ledger.url, _revealed(settings.ledger.password))
     try:
         shop = await open_shop(shop_mapping(settings, clock))
     except BaseException:
         await ledger.close()
         raise
-    transport = Transport()
+    transport = Transport(proxies)
     channels = tuple(_channels(settings, transport, clock))
     gateways = tuple(channel.gateway for channel in channels)
     context = Context(

@@ -17,7 +17,7 @@ from reconciler.ops.log import configure
 from reconciler.ports import PortError
 from reconciler.settings.model import Settings
 from reconciler.shops.sql.mapping import MappingError
-from reconciler.wiring import assemble
+from reconciler.wiring import EnvironmentUnusable, assemble
 
 ANSWER_WITHIN_S = 120.0
 
@@ -50,7 +50,7 @@ def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[
     except NoDaemon:
         try:
             return finish(_by_ourselves(settings, order, act=act))
-        except (PortError, MappingError) as error:
+        except (PortError, MappingError, EnvironmentUnusable) as error:
             fail(str(error), Exit.UNFINISHED)
     except ControlError as error:
         fail(f"The daemon did not do it: {error}", Exit.UNFINISHED)

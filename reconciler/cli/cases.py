@@ -118,7 +118,7 @@ async def _case(settings: Settings, number: CaseId) -> tuple[Case | None, Sequen
         story = await ledger.story(case.order_key) if case else None
     finally:
         await ledger.close()
-    entries = [entry for entry in story.entries if entry.entry.kind.startswith("case")] if story else []
+    entries = [entry for entry in story.entries if entry.entry.body.get("case") == number] if story else []
     return case, entries
 
 

@@ -19,6 +19,7 @@ from reconciler.ports import LedgerUnavailable, ShopUnavailable
 from reconciler.settings.load import load
 from reconciler.settings.model import Mode, Settings
 from reconciler.shops.sql.mapping import MappingError
+from reconciler.wiring import EnvironmentUnusable
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
     daemon = Daemon(options, settings, log, SystemClock())
     try:
         code = _once(daemon, settings) if once else finish(daemon.serve())
-    except MappingError as error:
+    except (MappingError, EnvironmentUnusable) as error:
         fail(str(error), Exit.CONFIGURATION)
     except ShopUnavailable as error:
         fail(f"The shop's database cannot be asked: {error}", Exit.UNFINISHED)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam, types
 from sqlalchemy.dialects import mysql, postgresql
@@ -31,6 +32,8 @@ class Kind(Enum):
     TEXT = "text"
     MOMENT = "date-time"
     DATE = "date"
+    UUID = "uuid"
+    BINARY = "binary"
     OTHER = "other"
 
 
@@ -69,6 +72,8 @@ class Column:
                 return (self._boolean(text),)
             case Kind.NUMBER:
                 return (self._number(text),)
+            case Kind.UUID:
+                return (str(UUID(text)),)
             case Kind.OTHER if self.dialect == "sqlite":
                 return (text, int(text)) if is_canonical_integer(text) else (text,)
             case _:
@@ -186,6 +191,10 @@ def kind_of(type_: TypeEngine[Any], dialect: str) -> Kind:  # noqa: PLR0911 # on
             return Kind.BITS
         case types.String():
             return Kind.TEXT
+        case types.Uuid():
+            return Kind.UUID
+        case types.LargeBinary() | types.BINARY() | types.VARBINARY() if dialect != "sqlite":
+            return Kind.BINARY
         case _:
             return Kind.OTHER
 

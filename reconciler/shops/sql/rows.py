@@ -20,6 +20,9 @@ from reconciler.shops.sql.moments import MomentError, is_empty, read_moment
 KEY_LENGTH_MAX = 255
 """No index of the common databases takes a longer text key."""
 
+_TO_BE_MOVED = frozenset({OrderState.PENDING, OrderState.CLOSED})
+"""Only here does a paid time matter: a row that is paid anyway is not unreadable for it."""
+
 _ROLES = (
     "key",
     "order_no",
@@ -99,7 +102,7 @@ class _Reading:
         state = orders.states.get(status, OrderState.UNKNOWN) if status is not None else OrderState.UNKNOWN
         amount = self.amount()
         paid_at = None
-        if orders.paid_at is not None and not is_empty(self.values["paid_at"]):
+        if orders.paid_at is not None and state in _TO_BE_MOVED and not is_empty(self.values["paid_at"]):
             paid_at = self.moment("paid_at", orders.paid_at)
         if not key or len(key) > KEY_LENGTH_MAX:
             self.note(orders.key, "NULL, empty, or longer than any key")
