@@ -323,11 +323,15 @@ def _has(row: object, intention: OpenIntention) -> bool:
 
 async def _together(work: Iterable[Coroutine[object, object, None]]) -> None:
     """Run side by side; the first that fails ends the rest, and the gravest failure is raised bare."""
+    me = asyncio.current_task()
+    cancelling = me.cancelling() if me else 0
     try:
         async with asyncio.TaskGroup() as group:
             for part in work:
                 group.create_task(part)
     except BaseExceptionGroup as failed:
+        while me and me.cancelling() > cancelling:
+            me.uncancel()  # Python 3.11's TaskGroup leaves its own request to cancel behind
         raise min(_leaves(failed), key=lambda error: isinstance(error, ShopUnavailable | LedgerUnavailable)) from failed
 
 

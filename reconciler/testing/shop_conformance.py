@@ -1,4 +1,3 @@
-# ruff: noqa: D102 # a test's name is its sentence
 """What every shop must do, whatever its database: a suite for the double and for every adapter.
 
 Subclass `ShopConformance` in a test module, as `TestMyShop`, and override the fixture `bench`.

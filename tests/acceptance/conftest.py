@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from world import World, world  # noqa: E402 # the folder is no package: importlib mode
+from tests.acceptance.world import World, world
 
 
 @pytest.fixture(name="world")

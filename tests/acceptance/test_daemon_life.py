@@ -9,7 +9,8 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
-from world import World, moved_once
+
+from tests.acceptance.world import World, moved_once, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -108,9 +109,7 @@ async def test_operators_reach_the_leader_through_its_socket(world: World) -> No
     await daemon.until("lead.taken")
     world.order("A1")
     world.pay("A1")
-    async with asyncio.timeout(20):
-        while (await world.json(config, "status"))["daemon"] is None:
-            await asyncio.sleep(0.1)
+    await until((world.directory / "a.sock").exists)
     (finding,) = await world.json(config, "ask", "A1")
     assert finding["answer"] == "Paid"
     assert all(fact["agrees"] for fact in finding["facts"])

@@ -9,7 +9,8 @@ import signal
 import sqlite3
 
 import pytest
-from world import PAID, PENDING, World, moved_once
+
+from tests.acceptance.world import PAID, PENDING, World, moved_once, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -36,10 +37,7 @@ async def test_fifty_kills_at_random_moments_lead_where_no_kill_leads(world: Wor
 
     daemon = await world.start(config)
     due = {number for number in numbers if int(number[1:]) % 4 != 3}
-    async with asyncio.timeout(120):
-        while {number for number, row in world.rows().items() if row[0] == PAID} != due:
-            await asyncio.sleep(0.1)
-            assert daemon.process.returncode is None, "".join(daemon.raw)
+    await until(lambda: {number for number, row in world.rows().items() if row[0] == PAID} == due, within_s=120)
     assert await daemon.stop() == 0
 
     assert moved_once(world.moves())
@@ -114,9 +112,7 @@ async def test_callbacks_racing_on_the_same_rows_never_move_one_twice(world: Wor
     random.Random(7).shuffle(trades)  # noqa: S311 # a seed, not a secret
     for trade in trades:
         await asyncio.to_thread(world.callback, trade)
-    async with asyncio.timeout(60):
-        while len(world.moves()) < len(numbers):
-            await asyncio.sleep(0.05)
+    await until(lambda: len(world.moves()) == len(numbers), within_s=60)
     await daemon.stop()
     assert moved_once(world.moves())
     assert {row[0] for row in world.rows().values()} == {PAID}

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from world import CLOSED, PAID, PENDING, World, moved_once
 
 from reconciler.sandbox.trade import Trouble
+from tests.acceptance.world import CLOSED, PAID, PENDING, World, moved_once
 
 pytestmark = pytest.mark.acceptance
 

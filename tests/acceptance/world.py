@@ -170,7 +170,7 @@ public_key = "file:{keys}/wechat-public-key.pem"
 """)
         return path
 
-    def order(  # noqa: PLR0917 # an order has as many facts
+    def order(  # an order has as many facts
         self,
         order_no: str,
         fen: int = 9900,
@@ -186,7 +186,9 @@ public_key = "file:{keys}/wechat-public-key.pem"
                 (order_no, f"{fen // 100}.{fen % 100:02d}", status, channel, created, "as it was"),
             )
 
-    def pay(self, order_no: str, fen: int = 9900, channel: str = "alipay", ago: timedelta = timedelta(minutes=4)) -> Trade:
+    def pay(
+        self, order_no: str, fen: int = 9900, channel: str = "alipay", ago: timedelta = timedelta(minutes=4)
+    ) -> Trade:
         """Let the buyer have paid at the gateway; the callback is lost."""
         now = datetime.now(UTC)
         trade = Trade(GatewayKind(channel), order_no, fen, opened_at=now - ago, paid_at=now - ago)
@@ -274,3 +276,10 @@ async def world(directory: Path) -> AsyncIterator[World]:
 def moved_once(moves: Sequence[tuple[str, int, int]]) -> bool:
     """Whether the witness saw no order twice."""
     return len({order_no for order_no, _, _ in moves}) == len(moves)
+
+
+async def until(true: Callable[[], object], within_s: float = ENDS_WITHIN_S) -> None:
+    """Wait for what another process does; nothing tells us of it but looking."""
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110 # another process wakes no event of ours
+            await asyncio.sleep(0.05)

@@ -91,6 +91,7 @@ class _Binder:
             is_fen=mapping.amount_unit == "fen",
             currency=mapping.currency,
             is_shared_payment=mapping.shared_payment,
+            is_number_due=not has_attempts,
             states=states,
             candidate_values=candidates,
             guarded=target.columns,

@@ -41,6 +41,8 @@ class BoundOrders:
     is_fen: bool
     currency: str
     is_shared_payment: bool
+    is_number_due: bool
+    """No table of attempts has the numbers: each row needs its own."""
     states: Mapping[str, OrderState]
     candidate_values: tuple[object, ...]
     """What `pending` and `closed` are in the status column."""

@@ -172,31 +172,27 @@ def is_canonical_integer(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) < 20 and str(int(text)) == text  # noqa: PLR2004 # 64 bits
 
 
-def kind_of(type_: TypeEngine[Any], dialect: str) -> Kind:  # noqa: PLR0911 # one line per kind
+_KINDS: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (
+    (types.Boolean, Kind.BOOLEAN),
+    (types.Integer, Kind.INTEGER),
+    (types.Float, Kind.FLOAT),  # in SQLAlchemy 2.0 a Numeric too
+    (types.Numeric, Kind.NUMBER),
+    (types.DateTime, Kind.MOMENT),
+    (types.Date, Kind.DATE),
+    (mysql.BIT, Kind.BITS),
+    (types.String, Kind.TEXT),
+    (types.Uuid, Kind.UUID),
+    (types.LargeBinary, Kind.BINARY),
+    (types.BINARY, Kind.BINARY),
+    (types.VARBINARY, Kind.BINARY),
+)
+
+
+def kind_of(type_: TypeEngine[Any], dialect: str) -> Kind:
     """Say what a reflected type holds."""
-    match type_:
-        case types.Boolean():
-            return Kind.BOOLEAN
-        case types.Integer():
-            return Kind.INTEGER
-        case types.Float():
-            return Kind.FLOAT
-        case types.Numeric():
-            return Kind.NUMBER
-        case types.DateTime():
-            return Kind.MOMENT
-        case types.Date():
-            return Kind.DATE
-        case mysql.BIT() if dialect == "mysql":
-            return Kind.BITS
-        case types.String():
-            return Kind.TEXT
-        case types.Uuid():
-            return Kind.UUID
-        case types.LargeBinary() | types.BINARY() | types.VARBINARY() if dialect != "sqlite":
-            return Kind.BINARY
-        case _:
-            return Kind.OTHER
+    # SQLite's BLOB holds whatever it is given
+    kind = next((kind for known, kind in _KINDS if isinstance(type_, known)), Kind.OTHER)
+    return Kind.OTHER if kind is Kind.BINARY and dialect == "sqlite" else kind
 
 
 def bits_of(type_: TypeEngine[Any]) -> int:

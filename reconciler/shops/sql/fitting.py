@@ -49,6 +49,10 @@ class Fitting:
         """Note a key that is not unique."""
         if name in table.columns and name not in table.unique:
             self.problems.append(f"{setting}: {name} is neither the primary key of {table.name} nor unique by itself")
+        elif name in table.columns and table.columns[name].kind in {Kind.BINARY, Kind.FLOAT}:
+            self.problems.append(
+                f"{setting}: {name} is {table.columns[name].declared}; a key is an integer, a text or a UUID"
+            )
 
     def amount(self, setting: str, column: Column | None) -> None:
         """Note a column that cannot hold exact amounts."""

@@ -21,7 +21,7 @@ KEY_LENGTH_MAX = 255
 """No index of the common databases takes a longer text key."""
 
 _TO_BE_MOVED = frozenset({OrderState.PENDING, OrderState.CLOSED})
-"""Only here does a paid time matter: a row that is paid anyway is not unreadable for it."""
+"""Only here does an unreadable paid time matter: a row that is paid anyway is not unreadable for it."""
 
 _ROLES = (
     "key",
@@ -101,9 +101,7 @@ class _Reading:
         status = orders.status.text(self.values["status"])
         state = orders.states.get(status, OrderState.UNKNOWN) if status is not None else OrderState.UNKNOWN
         amount = self.amount()
-        paid_at = None
-        if orders.paid_at is not None and state in _TO_BE_MOVED and not is_empty(self.values["paid_at"]):
-            paid_at = self.moment("paid_at", orders.paid_at)
+        paid_at = self.paid_at(state)
         if not key or len(key) > KEY_LENGTH_MAX:
             self.note(orders.key, "NULL, empty, or longer than any key")
         name = _plain(order_no) or key[:KEY_LENGTH_MAX]
@@ -122,10 +120,14 @@ class _Reading:
         )
 
     def number(self) -> str | None:
-        """Read the number; an empty one was handed to no gateway, and only one that cannot be asked is a problem."""
+        """Read the number. Without one nothing can be asked: a problem, unless a table of attempts has the numbers."""
         column = self.orders.out_trade_no
-        number = column.text(self.values["out_trade_no"]) if column is not None else None
-        if column is None or not number:
+        if column is None:
+            return None
+        number = column.text(self.values["out_trade_no"])
+        if not number:
+            if self.orders.is_number_due:
+                self.note(column, "NULL or empty where a number is due")
             return None
         if is_askable(number):
             return number
@@ -137,6 +139,17 @@ class _Reading:
             return read_moment(column, self.values[role], self.zone)
         except MomentError as error:
             self.note(column, str(error))
+            return None
+
+    def paid_at(self, state: OrderState) -> datetime | None:
+        column = self.orders.paid_at
+        if column is None or is_empty(self.values["paid_at"]):
+            return None
+        try:
+            return read_moment(column, self.values["paid_at"], self.zone)
+        except MomentError as error:
+            if state in _TO_BE_MOVED:
+                self.note(column, str(error))
             return None
 
     def amount(self) -> Money | None:

@@ -161,14 +161,15 @@ async def test_a_number_that_cannot_be_asked_is_shown_safely(
 
 
 @pytest.mark.parametrize("raw", [None, ""])
-async def test_an_order_without_a_number_was_handed_to_no_gateway(
+async def test_an_order_without_a_number_is_unreadable_and_is_not_asked_about(
     database: sqlite3.Connection, opens: Opens, raw: object
 ) -> None:
     table(database)
     database.execute("INSERT INTO orders VALUES (1, ?, '1.00', 1, ?)", (raw, TIME))
     shop = await opens()
     (found,) = (await shop.candidates(await shop.before(datetime(2026, 1, 1, tzinfo=UTC)), 10)).found
-    assert isinstance(found.row, Order)
+    assert isinstance(found.row, UnreadableOrder)
+    assert found.row.problem == "sn: NULL or empty where a number is due"
     assert found.row.order_no == "1"
     assert found.attempts == ()
     assert await shop.holders([""]) == {}
@@ -181,3 +182,13 @@ async def test_one_row_of_broken_text_does_not_hide_the_others(database: sqlite3
     shop = await opens()
     page = await shop.candidates(await shop.before(datetime(2026, 1, 1, tzinfo=UTC)), 10)
     assert [type(found.row) for found in page.found] == [UnreadableOrder, Order]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(1, UnreadableOrder), (-1, UnreadableOrder), (2, Order)])
+async def test_an_unreadable_paid_time_matters_only_where_the_order_may_be_moved(
+    database: sqlite3.Connection, opens: Opens, status: int, kind: type
+) -> None:
+    table(database)
+    database.execute("ALTER TABLE orders ADD COLUMN pay_time TEXT")
+    database.execute("INSERT INTO orders VALUES (1, 'A1', '1.00', ?, ?, 'yesterday')", (status, TIME))
+    assert isinstance((await (await opens(paid_at="pay_time")).read([KEY]))[KEY], kind)

@@ -31,6 +31,9 @@ from reconciler.domain.policy import Policy
 CREATED = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 CHANNEL = ChannelName("wechat-main")
 MERCHANT = (("appid", "wx0000000000000001"), ("mchid", "1900000001"))
+ORDER = Order(OrderKey("1"), "A1", OrderState.PENDING, "0", Money(9900), CREATED)
+ATTEMPT = Attempt(OrderKey("1"), "A1", CHANNEL, "A1-1", CREATED)
+TRADE = Trade("A1-1", "T1", Money(9900), CREATED + timedelta(minutes=30), MERCHANT)
 PACES = {Pace.AGES: "again", Pace.LATER_AGES: "later", Pace.SOON: "soon"}
 
 
@@ -38,10 +41,10 @@ PACES = {Pace.AGES: "again", Pace.LATER_AGES: "later", Pace.SOON: "soon"}
 class Scene:
     """One ordinary stuck order, forty minutes old, paid in full ten minutes ago. A test says what is different."""
 
-    order: Order = Order(OrderKey("1"), "A1", OrderState.PENDING, "0", Money(9900), CREATED)
-    attempt: Attempt = Attempt(OrderKey("1"), "A1", CHANNEL, "A1-1", CREATED)
-    trade: Trade = Trade("A1-1", "T1", Money(9900), CREATED + timedelta(minutes=30), MERCHANT)
-    history: History = History()
+    order: Order = ORDER
+    attempt: Attempt = ATTEMPT
+    trade: Trade = TRADE
+    history: History = field(default_factory=History)
     policy: Policy = field(default_factory=lambda: Policy(merchants={CHANNEL: MERCHANT}))
     now: datetime = CREATED + timedelta(minutes=40)
     age_of_reply: timedelta = timedelta(0)

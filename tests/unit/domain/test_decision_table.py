@@ -167,4 +167,3 @@ def test_the_watch_of_a_channel_in_doubt_does_not_end_on_an_unknown_number(scene
 def test_a_channel_in_doubt_is_asked_at_its_usual_ages_before_the_last(scene: Scene, state: str, pace: str) -> None:
     doubted = scene.in_state(state).with_history(channel_in_doubt=True)
     assert doubted.word(doubted.answer_named("NotCreated")) == pace
-

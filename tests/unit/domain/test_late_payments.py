@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def closed(scene: Scene) -> Scene:
-    """A closed order in a shop that revives, where everything allows it."""
+    """Give a closed order in a shop that revives, where everything allows it."""
     return scene.in_state("closed").with_policy(late_payment=LatePayment.REVIVE)
 
 

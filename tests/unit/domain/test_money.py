@@ -73,7 +73,7 @@ def test_yuan_are_taken_to_the_fen(yuan: str | int | Decimal, fen: int) -> None:
         "9" * 33,
         "10000000000000.01",
         "9" * 20,
-        Decimal("-1"),
+        Decimal(-1),
         Decimal("0.001"),
         Decimal("NaN"),
         Decimal("sNaN"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reconciler.domain.schedule import JITTER_MAX, JITTER_SHARE, jittered, later_ages, next_ask, retry_after, share_of
 
 CREATED = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
-MUCH = settings(max_examples=400, deadline=None, database=None)
+MUCH = settings(max_examples=150, deadline=None, database=None)
 Ages = tuple[timedelta, ...]
 
 AGES = st.lists(st.integers(1, 30 * 86400), min_size=1, max_size=16, unique=True).map(

@@ -131,7 +131,7 @@ def test_closing_needs_a_status_to_write_and_an_update(check: Check) -> None:
 
 def test_reviving_where_nothing_could_be_revived_is_no_fault(check: Check) -> None:
     """Such late payments are cases: decide() says so, and says why."""
-    assert check(("transaction_id = \"trade_no\"\n", ""), more='[settle]\nlate_payment = "revive"\n') == []
+    assert check(('transaction_id = "trade_no"\n', ""), more='[settle]\nlate_payment = "revive"\n') == []
 
 
 def test_a_webhook_needs_its_table_and_settles_one_order_at_a_time(check: Check) -> None:

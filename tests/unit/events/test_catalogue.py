@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from reconciler.events import CATALOGUE, Event, Severity, event
+
+MESSAGE_IDS = """
+b8d2392d92565da4b7e9e0a27a682c19 alerts.none
+add5020f65365d0fb46703b0d76cd843 case.ended
+a5f89e0d2fc053c2821a4b6fd6fe39ae case.opened
+27ee9ba31d6250a291cea98e0dfa27b8 channel.available
+61b081a869805f17b7c60f739b77c153 channel.in_doubt
+a7dbfddacc975710bfb65fd279d5db7b channel.paused
+7058dd32c48a5591baa3170e5b6a2485 channel.resumed
+042b72c8da39526dac3cf50fb1502d85 channel.unavailable
+ab3b7d01a5665aad8a17c0f20a328170 channel.unconfigured
+40335fd4e4e25baab9514f9c3854ce91 config.refused
+80aab39ba64f52e1b6a256773701925e config.reloaded
+3e9daea8aba25889bf14e2cbf4cedf4a config.without_effect
+22b8ba2f5f09510ea324a3fab212ade8 control.unavailable
+bbbb298434555695a05b416f9b7af01d daemon.failed
+7f34461b6f4b5357a0a363d9c7900006 daemon.started
+8e121966836d5f7aa34097c0929d242c daemon.stopped
+d90e92eb32b6573c9f867e6852e08566 http.unavailable
+0bfb4ee0b4315c88a71a471569cd5874 lead.lost
+bc860754b67053e2a53834ee537cefbf lead.overtaken
+c2c6f37096355ba69839a5a505fcf56f lead.taken
+0b0d3c017444569dbfa0c085d5d69082 lead.waiting
+e4645b2c4ca4584d9b0abc1660fba3cb ledger.available
+a1014113e15f55689b83cd2d1a0d7ab3 ledger.head
+8df2fee5c5fc5e9694d15dbf7ef727f7 ledger.pruned
+bad13a650f0252018371db7029486c26 ledger.unavailable
+cd98c0ad26405cada34db2168ce3c368 order.callback_won
+dbdb420fb87559098bdc4b7e27e8381e order.closed
+67a42c9472fd5420a8fd36a3b6c9454e order.settled
+6fa75c1341855223b24ddbcc44e116ed order.would_close
+87d7ba34d3365f5f9b293cfe19443417 order.would_settle
+155660777cd058989890274714c80c77 settle.recovered
+771929d14ff15c3da920016bec11cf24 shop.available
+af406877b70c5c3c81364050bebd3a0c shop.unavailable
+c504ba1b479451dd97a6fe36a99e1769 summary
+25cc6af9ef395be6868715c1881670ee turn.failed
+"""
+"""What journalctl finds lines by. A new event adds a line here; a line that is here stays."""
+
+PINNED = {name: message_id for message_id, name in (line.split() for line in MESSAGE_IDS.strip().splitlines())}
+NEVER_A_FIELD = re.compile(
+    r"openid|buyer|payer|logon|user|phone|mobile|mail|address|ip$|password|passwd|secret|private|token|credential"
+    r"|signature|(^|_)key($|_)|api_?key|cert|body|request|response|header|cookie|payload|evidence|url"
+)
+OUR_OWN = {("http.unavailable", "address")}
+"""Fields that sound like a person's and are not: where we ourselves listen."""
+DOTTED = re.compile(r"[a-z]+(\.[a-z]+(_[a-z]+)*)?")
+EVENTS = [pytest.param(made, id=name) for name, made in CATALOGUE.items()]
+
+
+def test_every_event_keeps_its_name_and_its_message_id() -> None:
+    assert {name: made.message_id for name, made in CATALOGUE.items() if name in PINNED} == PINNED
+
+
+def test_every_event_is_pinned() -> None:
+    assert sorted(set(CATALOGUE) - set(PINNED)) == [], "new events: add their MESSAGE_IDs to this test"
+
+
+def test_no_two_events_share_a_message_id() -> None:
+    assert len({made.message_id for made in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("made", EVENTS)
+def test_an_event_is_named_in_lower_case_with_a_dot(made: type[Event]) -> None:
+    assert DOTTED.fullmatch(made.name)
+    assert re.fullmatch("[0-9a-f]{32}", made.message_id)
+    assert CATALOGUE[made.name] is made
+    assert isinstance(made.severity, Severity)
+
+
+@pytest.mark.parametrize("made", EVENTS)
+def test_an_event_says_what_it_means_and_what_to_do(made: type[Event]) -> None:
+    for text in (made.meaning, made.advice):
+        assert re.fullmatch(r"([A-Z`]|systemd ).*\.", text), text
+        assert "  " not in text
+
+
+@pytest.mark.parametrize("made", EVENTS)
+def test_no_field_of_an_event_is_for_personal_data_or_a_secret(made: type[Event]) -> None:
+    names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type] # every event is a dataclass
+    assert [name for name in names if NEVER_A_FIELD.search(name) and (made.name, name) not in OUR_OWN] == []
+    assert all(name.isidentifier() and name == name.lower() for name in names)
+
+
+@pytest.mark.parametrize("name", ["buyer_logon_id", "openid", "private_key", "app_auth_token", "client_ip", "email"])
+def test_fields_that_are_refused_are_known(name: str) -> None:
+    assert NEVER_A_FIELD.search(name)
+
+
+@pytest.mark.parametrize("made", EVENTS)
+def test_an_events_fields_do_not_hide_what_every_line_has(made: type[Event]) -> None:
+    reserved = {"name", "severity", "message_id", "meaning", "advice", "priority", "time", "timestamp", "event"}
+    assert reserved.isdisjoint(field.name for field in dataclasses.fields(made))  # type: ignore[arg-type] # the same
+
+
+def test_two_events_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two events named summary"):
+        event("summary", Severity.INFO, meaning="Another.", advice="Nothing.")(type("Twin", (Event,), {}))
+
+
+def test_a_line_leaves_out_what_is_empty_and_keeps_what_is_nothing() -> None:
+    held = CATALOGUE["lead.taken"](epoch=0, waited=None)  # type: ignore[call-arg] # the event's own fields
+    assert held.fields() == {"epoch": 0}

@@ -1,0 +1,368 @@
+"""The flow, turn by turn, on doubles and in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from reconciler.domain.answer import Closed, Misconfigured, NotCreated, Paid, Trade, Unavailable, Unpaid, Untrusted
+from reconciler.domain.case import CaseKind
+from reconciler.domain.money import Money
+from reconciler.domain.order import Attempt, OrderKey, OrderState
+from reconciler.domain.policy import LatePayment, Policy
+from reconciler.events.orders import CaseEnded, CaseOpened, OrderCallbackWon, OrderSettled, OrderWouldSettle
+from reconciler.events.running import LeadLost, LeadTaken, TurnFailed
+from reconciler.events.trouble import (
+    ChannelInDoubt,
+    ChannelPaused,
+    ChannelResumed,
+    ChannelUnconfigured,
+    LedgerIsAvailable,
+    LedgerIsUnavailable,
+    ShopIsAvailable,
+    ShopIsUnavailable,
+)
+from reconciler.flow.rounds import Rounds
+from reconciler.ports import LockLost, Overtaken, ShopUnavailable
+from reconciler.testing.clock import ManualClock
+from reconciler.testing.ledger import MemoryLedger
+from tests.unit.flow.bench import ALIPAY, NOON, WECHAT, Bench
+
+
+async def kinds(rounds: Rounds) -> list[tuple[str, CaseKind]]:
+    return [(case.order_no, case.kind) for case in await rounds.context.ledger.cases()]
+
+
+async def test_a_paid_order_is_settled_and_its_watch_ends(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    rounds = await bench.once()
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
+    (settled,) = bench.events.of(OrderSettled)
+    assert settled.stuck_for == timedelta(minutes=4)
+    assert (await rounds.context.ledger.counts(bench.clock.now())).open == 0
+
+
+async def test_a_second_pass_asks_nothing_and_moves_nothing(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    bench.order("2")
+    bench.gateway().will_answer("N2", Unpaid(Trade("N2")))
+    await bench.once()
+    asked = bench.gateway().asked.total()
+    await bench.once()
+    assert bench.gateway().asked.total() == asked
+    assert len(bench.events.of(OrderSettled)) == 1
+
+
+async def test_observing_writes_nothing_ends_no_watch_and_speaks_once(bench: Bench) -> None:
+    bench.enforcing = False
+    bench.order("1")
+    bench.pay("N1")
+    bench.order("2", state=OrderState.CLOSED)
+    bench.gateway().will_answer("N2", Closed(Trade("N2")))
+    rounds = await bench.once()
+    await bench.clock.advance(600)
+    rounds = await bench.once()
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
+    assert bench.gateway().asked["N1"] == 2
+    assert len(bench.events.of(OrderWouldSettle)) == 1
+    assert (await rounds.context.ledger.counts(bench.clock.now())).open == 2
+
+    bench.enforcing = True
+    await bench.once()
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
+
+
+async def test_the_callback_that_wins_between_reading_and_writing_is_named(bench: Bench) -> None:
+    bench.order("1")
+    trade = bench.pay("N1")
+    shop = bench.shop()
+    shop.before_settle = lambda _move: shop.change("1", state=OrderState.PAID, transaction_id=trade.transaction_id)
+    rounds = await bench.once(bench.process(shop))
+    assert not shop.moves
+    assert not bench.events.of(OrderSettled)
+    (won,) = bench.events.of(OrderCallbackWon)
+    assert "between our reading and our update" in won.why
+    assert (await rounds.context.ledger.counts(bench.clock.now())).open == 0
+    assert not await rounds.context.ledger.open_intentions()
+
+
+async def test_another_payment_that_wins_the_race_is_a_second_payment(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    shop = bench.shop()
+    shop.before_settle = lambda _move: shop.change("1", state=OrderState.PAID, transaction_id="T-other")
+    rounds = await bench.once(bench.process(shop))
+    assert await kinds(rounds) == [("N1", CaseKind.DUPLICATE_PAYMENT)]
+
+
+async def test_a_row_that_changed_under_us_is_a_refused_settlement(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    shop = bench.shop()
+    shop.before_settle = lambda _move: shop.change("1", state=OrderState.CLOSED)
+    bench.policy = Policy(late_payment=LatePayment.REVIVE)
+    rounds = await bench.once(bench.process(shop))
+    assert await kinds(rounds) == [("N1", CaseKind.SETTLE_REFUSED)]
+    assert not shop.moves
+
+
+async def test_an_unreadable_row_is_a_case_and_the_rest_go_on(bench: Bench) -> None:
+    bench.order("1")
+    bench.shop().change("1", amount=None)
+    bench.order("2")
+    bench.pay("N2")
+    rounds = await bench.once()
+    assert await kinds(rounds) == [("N1", CaseKind.UNREADABLE_ORDER)]
+    assert bench.table.rows[OrderKey("2")].state is OrderState.PAID
+
+
+async def test_an_order_that_breaks_us_cannot_block_the_rest(bench: Bench) -> None:
+    for number in range(5):
+        bench.order(str(number))
+        bench.pay(f"N{number}")
+    rounds = bench.process()
+    judge = rounds.context.ledger.histories
+
+    async def breaks(questions: object) -> object:
+        if any(question.watch.attempt.out_trade_no == "N3" for question in questions):  # type: ignore[attr-defined] # questions
+            raise ZeroDivisionError("planted")
+        return await judge(questions)  # type: ignore[arg-type] # passed on
+
+    rounds.context.ledger.histories = breaks  # type: ignore[method-assign, assignment] # planted
+    await bench.once(rounds)
+    paid = [key for key, row in bench.table.rows.items() if row.state is OrderState.PAID]
+    assert sorted(paid) == ["0", "1", "2", "4"]
+    (failed,) = bench.events.of(TurnFailed)
+    assert failed.order_nos == "N3"
+    assert "planted" in failed.traceback
+
+
+async def test_one_payment_never_moves_two_orders(bench: Bench) -> None:
+    bench.order("1", "SAME")
+    bench.order("2", "SAME")
+    bench.pay("SAME")
+    rounds = await bench.once()
+    assert {row.state for row in bench.table.rows.values()} == {OrderState.PENDING}
+    assert {kind for _, kind in await kinds(rounds)} == {CaseKind.AMBIGUOUS_NUMBER}
+    assert bench.gateway().asked["SAME"] == 1, "one ask serves both"
+
+
+async def test_a_declared_group_settles_together(bench: Bench) -> None:
+    bench.shared_payment = True
+    bench.policy = Policy(shared_payment=True)
+    bench.order("1", "SAME")
+    bench.order("2", "SAME")
+    bench.pay("SAME", amount=Money(2 * 9900))
+    rounds = await bench.once()
+    assert {row.state for row in bench.table.rows.values()} == {OrderState.PAID}
+    assert await kinds(rounds) == []
+    assert (await rounds.context.ledger.counts(bench.clock.now())).open == 0
+
+
+async def test_two_attempts_paid_at_once_move_the_order_once_and_the_second_is_a_case(bench: Bench) -> None:
+    bench.channels = (ALIPAY, WECHAT)
+    bench.order("1", "N1", channel=ALIPAY)
+    bench.shop().put_attempt(
+        "1", Attempt(OrderKey("1"), "N1", WECHAT, "N1-wx", bench.clock.now() - timedelta(minutes=5))
+    )
+    bench.pay("N1")
+    bench.pay("N1-wx", WECHAT)
+    rounds = await bench.once()
+    assert len(bench.events.of(OrderSettled)) == 1
+    assert await kinds(rounds) == [("N1", CaseKind.DUPLICATE_PAYMENT)]
+
+
+async def test_a_case_ends_by_itself_when_the_order_is_settled(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1", amount=Money(1))
+    rounds = await bench.once()
+    assert await kinds(rounds) == [("N1", CaseKind.AMOUNT_MISMATCH)]
+    bench.pay("N1")
+    await bench.clock.advance(600)
+    rounds = await bench.once()
+    assert await kinds(rounds) == []
+    assert bench.events.of(CaseEnded)
+
+
+async def test_a_misconfigured_channel_is_paused_with_one_line_probed_and_resumed(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    for number in range(8):
+        bench.order(str(number))
+        bench.gateway().will_answer(f"N{number}", Misconfigured("401 SIGN_ERROR"))
+    rounds = bench.process()
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(120)
+    assert len(bench.events.of(ChannelPaused)) == 1
+    asked = bench.gateway().asked.total()
+    assert asked <= 8 + 3, "one batch, then probes"
+
+    for number in range(8):
+        bench.pay(f"N{number}")
+    await bench.pass_time(600)
+    assert len(bench.events.of(ChannelResumed)) == 1
+    assert len(bench.events.of(OrderSettled)) == 8
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_answers_that_prove_nothing_about_many_orders_are_one_pause(bench: Bench) -> None:
+    for number in range(8):
+        bench.order(str(number))
+        bench.gateway().will_answer(f"N{number}", Untrusted("the signature does not verify"))
+    await bench.once()
+    assert len(bench.events.of(ChannelPaused)) == 1
+    assert not bench.events.of(CaseOpened)
+
+
+async def test_fifty_unknown_numbers_in_a_row_put_the_channel_in_doubt_and_end_no_watch(bench: Bench) -> None:
+    for number in range(60):
+        bench.order(str(number), minutes=60 * 24 * 3)
+        bench.gateway().will_answer(f"N{number}", NotCreated())
+    rounds = await bench.once()
+    assert len(bench.events.of(ChannelInDoubt)) == 1
+    counts = await rounds.context.ledger.counts(bench.clock.now())
+    assert counts.open >= 60 - 50
+
+
+async def test_an_unconfigured_channel_is_counted_and_named_once(bench: Bench) -> None:
+    for number in range(3):
+        bench.order(str(number), channel="paypal")
+    await bench.once()
+    (named,) = bench.events.of(ChannelUnconfigured)
+    assert (named.shop_value, named.orders) == ("paypal", 3)
+
+
+async def test_a_shop_that_is_away_is_waited_for_with_one_line_at_each_end(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    shop = bench.shop()
+    bench.order("1")
+    bench.pay("N1")
+    shop.fail("newest", ShopUnavailable("gone away"), times=4)
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(60)
+    assert len(bench.events.of(ShopIsUnavailable)) == 1
+    assert len(bench.events.of(ShopIsAvailable)) == 1
+    assert len(bench.events.of(OrderSettled)) == 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_a_ledger_without_room_settles_nothing_until_there_is_some(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    shop = bench.shop()
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(5)
+    bench.order("1")
+    bench.pay("N1")
+    bench.shelf.unavailable = "disk full"
+    await bench.pass_time(120)
+    assert not shop.moves
+    assert len(bench.events.of(LedgerIsUnavailable)) == 1
+    bench.shelf.unavailable = None
+    await bench.pass_time(120)
+    assert len(shop.moves) == 1
+    assert len(bench.events.of(LedgerIsAvailable)) == 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_a_leader_that_loses_the_lock_settles_nothing_until_it_has_it_again(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    shop = bench.shop()
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(5)
+    bench.table.holder = "somebody else"
+    bench.order("1")
+    bench.pay("N1")
+    await bench.pass_time(60)
+    assert len(bench.events.of(LeadLost)) == 1
+    assert not shop.moves
+    bench.table.holder = None
+    await bench.pass_time(60)
+    assert len(bench.events.of(LeadTaken)) == 2
+    assert len(shop.moves) == 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_a_commit_whose_outcome_is_unknown_is_decided_anew_not_replayed(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    shop = bench.shop()
+    bench.order("1")
+    bench.pay("N1")
+    torn = iter([LockLost("the connection broke in COMMIT")])
+
+    def tear(_move: object) -> None:
+        for error in torn:
+            shop.lose_lock()
+            raise error
+
+    shop.after_commit = tear
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(60)
+    assert len(shop.moves) == 1
+    assert not await rounds.context.ledger.open_intentions()
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_an_overtaken_leader_ends(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    rounds = bench.process()
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(5)
+    await MemoryLedger(bench.shelf).lead("another", bench.clock.now())
+    await bench.pass_time(60)
+    assert isinstance(running.exception(), Overtaken)
+
+
+async def test_an_outage_uses_up_no_age(bench: Bench) -> None:
+    bench.order("1", minutes=1)
+    bench.gateway().will_answer("N1", Unavailable("connection refused"))
+    rounds = await bench.once()
+    for _ in range(5):
+        await bench.clock.advance(600)
+        rounds = await bench.once()
+    (watch,) = (await rounds.context.ledger.story("N1")).watches
+    assert watch.last_answered_at is None
+    trade = bench.pay("N1")
+    await bench.clock.advance(600)
+    await bench.once()
+    assert bench.table.rows[OrderKey("1")].transaction_id == trade.transaction_id
+
+
+async def test_an_order_first_seen_past_its_last_age_is_asked_once(bench: Bench) -> None:
+    bench.order("1", minutes=60 * 24 * 4)
+    bench.gateway().will_answer("N1", Unpaid(Trade("N1")))
+    await bench.once()
+    await bench.clock.advance(3600)
+    await bench.once()
+    assert bench.gateway().asked["N1"] == 1
+
+
+async def test_asking_by_hand_acts_only_when_told_to(bench: Bench) -> None:
+    bench.order("1", minutes=0.1)
+    bench.gateway().will_answer("N1", Paid(replace(bench.pay("N1"), paid_at=bench.clock.now())))
+    bench.policy = Policy(grace=timedelta(0))
+    rounds = bench.process()
+    assert await rounds.take_charge()
+    (finding,) = await bench.inquiry(rounds).ask("N1", act=False)
+    assert (finding.answer, finding.decision, finding.acted) == ("Paid", "Settle", False)
+    assert all(fact.agrees for fact in finding.facts)
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
+    (finding,) = await bench.inquiry(rounds).ask("N1", act=True)
+    assert finding.acted
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
+    assert await bench.inquiry(rounds).ask("nobody", act=True) == ()
