@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reconciler.domain.answer import (
@@ -24,7 +24,7 @@ from reconciler.domain.answer import (
 )
 from reconciler.domain.confirm import Subject
 from reconciler.domain.decide import when_next
-from reconciler.domain.decision import CloseOrder, Decision, Done, OpenCase, Settle, Stop
+from reconciler.domain.decision import AskAgain, CloseOrder, Decision, Done, OpenCase, Settle, Stop
 from reconciler.domain.decision import name_of as name_of_decision
 from reconciler.domain.history import History
 from reconciler.domain.order import Order, OrderState, Row
@@ -72,9 +72,7 @@ async def apply(context: Context, judged: Sequence[Judged]) -> None:
     """Record every decision in one transaction, then say what is worth a line."""
     if not judged:
         return
-    for item in judged:
-        if isinstance(item.decision, CloseOrder) and context.enforcing:
-            await _close(context, item)
+    judged = [await _close(context, item) for item in judged]
     now = context.clock.now()
     reports = tuple(report_of(item, item.decision) for item in judged if isinstance(item.decision, OpenCase))
     batch = Batch(
@@ -243,15 +241,16 @@ def _was_waiting(item: Judged) -> bool:
     return isinstance(item.was, Order) and item.was.state in {OrderState.PENDING, OrderState.CLOSED}
 
 
-async def _close(context: Context, item: Judged) -> None:
-    """Mark the order closed in the shop; where the guard does not match, somebody was faster and nothing is lost."""
+async def _close(context: Context, item: Judged) -> Judged:
+    """Mark the order closed in the shop, if that was decided; where its row has changed meanwhile, ask again instead."""
     row, attempt = item.subject.row, item.watch.attempt
-    if not isinstance(row, Order):
-        return
-    if isinstance(await context.shop.close_order(row), Moved):
-        context.tally.closed += 1
-        why = why_of(item.decision)
-        context.events.emit(OrderClosed(order_no=attempt.order_no, channel=attempt.channel, why=why))
+    if not (isinstance(item.decision, CloseOrder) and context.enforcing and isinstance(row, Order)):
+        return item
+    if not isinstance(await context.shop.close_order(row), Moved):
+        return replace(item, decision=AskAgain("closed at the gateway; the row changed while it was being closed"))
+    context.tally.closed += 1
+    context.events.emit(OrderClosed(order_no=attempt.order_no, channel=attempt.channel, why=item.decision.why))
+    return item
 
 
 async def _supersede(context: Context, item: Judged, now: datetime) -> None:

@@ -212,8 +212,8 @@ class GatewayConformance:
     async def test_the_pace_bounds_what_is_under_way(self, bench: GatewayBench) -> None:
         """Asks run side by side, and never more than the pace lets through."""
         await bench.gateway.ask([f"N{position}" for position in range(16)])
-        assert 1 < bench.in_flight_max <= 4  # noqa: PLR2004 # the class's docstring
-        assert bench.arrivals() == 16  # noqa: PLR2004 # every one of them
+        assert 1 < bench.in_flight_max <= 4  # the class's docstring
+        assert bench.arrivals() == 16  # every one of them
 
     async def test_a_cancelled_ask_gives_its_seats_back(self, bench: GatewayBench) -> None:
         """As often as there are seats, and more."""

@@ -1,6 +1,6 @@
 """What every ledger must do: the pen, marks, watches."""
 
-# ruff: noqa: D102, PLR2004 # as under tests/: a test's name is its sentence, its numbers are its example
+# as under tests/: a test's name is its sentence, its numbers are its example
 
 from __future__ import annotations
 

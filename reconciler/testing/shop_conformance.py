@@ -122,7 +122,7 @@ class ShopConformance:
         for at in range(3):
             await bench.put(Given(f"A{at}", created_at=START + timedelta(minutes=at)))
         page = await bench.shop.candidates(await bench.shop.before(START), 2)
-        assert len(page.found) == 2  # noqa: PLR2004 # the limit above
+        assert len(page.found) == 2  # the limit above
         assert page.next is not None
 
     async def test_from_the_newest_row_on_there_is_only_what_comes_later(self, bench: ShopBench) -> None:

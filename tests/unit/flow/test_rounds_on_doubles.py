@@ -9,9 +9,16 @@ from datetime import timedelta
 from reconciler.domain.answer import Closed, Misconfigured, NotCreated, Paid, Trade, Unavailable, Unpaid, Untrusted
 from reconciler.domain.case import CaseKind
 from reconciler.domain.money import Money
-from reconciler.domain.order import Attempt, OrderKey, OrderState
+from reconciler.domain.order import Attempt, Order, OrderKey, OrderState
 from reconciler.domain.policy import LatePayment, Policy
-from reconciler.events.orders import CaseEnded, CaseOpened, OrderCallbackWon, OrderSettled, OrderWouldSettle
+from reconciler.events.orders import (
+    CaseEnded,
+    CaseOpened,
+    OrderCallbackWon,
+    OrderClosed,
+    OrderSettled,
+    OrderWouldSettle,
+)
 from reconciler.events.running import LeadLost, LeadTaken, TurnFailed
 from reconciler.events.trouble import (
     ChannelInDoubt,
@@ -173,6 +180,28 @@ async def test_two_attempts_paid_at_once_move_the_order_once_and_the_second_is_a
     rounds = await bench.once()
     assert len(bench.events.of(OrderSettled)) == 1
     assert await kinds(rounds) == [("N1", CaseKind.DUPLICATE_PAYMENT)]
+
+
+async def test_an_order_that_the_gateway_closed_is_closed_in_the_shop_where_that_is_wanted(bench: Bench) -> None:
+    bench.policy = Policy(closes_orders=True)
+    bench.order("1")
+    bench.order("2")
+    for number in ("N1", "N2"):
+        bench.gateway().will_answer(number, Closed(Trade(number)))
+    shop = bench.shop()
+    close = shop.close_order
+
+    async def paid_meanwhile(order: Order) -> object:
+        if order.key == "2":
+            shop.change("2", state=OrderState.PAID)
+        return await close(order)
+
+    shop.close_order = paid_meanwhile  # type: ignore[method-assign, assignment] # planted
+    rounds = await bench.once(bench.process(shop))
+    assert {key: row.state for key, row in bench.table.rows.items()} == {"1": OrderState.CLOSED, "2": OrderState.PAID}
+    assert [event.order_no for event in bench.events.of(OrderClosed)] == ["N1"]
+    told = [entry.entry for entry in (await rounds.context.ledger.story("N2")).entries]
+    assert "closed" not in {entry.kind for entry in told}
 
 
 async def test_a_case_ends_by_itself_when_the_order_is_settled(bench: Bench) -> None:
