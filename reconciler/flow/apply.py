@@ -242,7 +242,7 @@ def _was_waiting(item: Judged) -> bool:
 
 
 async def _close(context: Context, item: Judged) -> Judged:
-    """Mark the order closed in the shop, if that was decided; where its row has changed meanwhile, ask again instead."""
+    """Mark the order closed in the shop, if that was decided; where its row has changed meanwhile, ask again."""
     row, attempt = item.subject.row, item.watch.attempt
     if not (isinstance(item.decision, CloseOrder) and context.enforcing and isinstance(row, Order)):
         return item
