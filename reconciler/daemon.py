@@ -31,9 +31,10 @@ from reconciler.flow.context import Tally
 from reconciler.ops.calendar import Calendar
 from reconciler.ops.health import HealthServer
 from reconciler.ops.log import Log
+from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
 from reconciler.ops.notify import Notify
-from reconciler.ports import Clock, Overtaken, PortError, ShopUnavailable
+from reconciler.ports import Clock, Gateway, Overtaken, PortError, ShopUnavailable
 from reconciler.settings.inventory import secrets_in
 from reconciler.settings.model import Settings
 from reconciler.settings.problems import ConfigurationError
@@ -86,7 +87,7 @@ class Daemon:
         """
         self._listen_to_signals()
         self._introduce(self._settings)
-        assembly = await assemble(self._settings, self._clock, self, since=self._options.since)
+        assembly = await self._assemble(self._settings, since=self._options.since)
         try:
             stopping = asyncio.create_task(self._stop_when_told(assembly))
             led = await assembly.rounds.once()
@@ -153,12 +154,18 @@ class Daemon:
         if settings.mode == "enforce" and not settings.alerts.targets:
             self.emit(AlertsNone(mode=settings.mode))
 
+    async def _assemble(self, settings: Settings, since: datetime | None = None) -> Assembly:
+        def measured(gateway: Gateway) -> Gateway:
+            return MeasuredGateway(gateway, self._metrics)
+
+        return await assemble(settings, self._clock, self, since=since, measure=measured)
+
     async def _open(self) -> Assembly | None:
         """Open everything; wait for a shop that is away, and say so once. None where told to stop meanwhile."""
         away: datetime | None = None
         while not self._stopping.is_set():
             try:
-                assembly = await assemble(self._settings, self._clock, self, since=self._options.since)
+                assembly = await self._assemble(self._settings, since=self._options.since)
             except ShopUnavailable as unavailable:
                 if away is None:
                     away = self._clock.now()
@@ -212,7 +219,7 @@ class Daemon:
         self._notify.reloading(self._clock.monotonic())
         try:
             settings = await asyncio.to_thread(self._options.load)
-            successor = await assemble(settings, self._clock, self)
+            successor = await self._assemble(settings)
         except (ConfigurationError, MappingError, EnvironmentUnusable, PortError) as refused:
             self.emit(ConfigRefused(config=self._options.config, problem=str(refused)))
             self._notify.ready(f"mode {present.settings.mode}; the last reload was refused")

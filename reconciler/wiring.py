@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,9 @@ from reconciler.settings.secret import Secret
 from reconciler.shops.sql import SqlShop, open_shop
 from reconciler.shops.sql.mapping import AttemptsMapping, OrdersMapping, ShopMapping, States
 from reconciler.transport import Proxies, Transport
+
+Measure = Callable[[Gateway], Gateway]
+"""Stands something before a gateway that counts its asks."""
 
 
 class EnvironmentUnusable(Exception):
@@ -51,7 +54,14 @@ class Assembly:
         await self.ledger.close()
 
 
-async def assemble(settings: Settings, clock: Clock, events: Events, *, since: datetime | None = None) -> Assembly:
+async def assemble(
+    settings: Settings,
+    clock: Clock,
+    events: Events,
+    *,
+    since: datetime | None = None,
+    measure: Measure = lambda gateway: gateway,
+) -> Assembly:
     """Open shop, ledger and gateways.
 
     Raises MappingError, ShopUnavailable, LedgerUnavailable and EnvironmentUnusable.
@@ -67,7 +77,7 @@ async def assemble(settings: Settings, clock: Clock, events: Events, *, since: d
         await ledger.close()
         raise
     transport = Transport(proxies)
-    channels = tuple(_channels(settings, transport, clock))
+    channels = tuple(_channels(settings, transport, clock, measure))
     gateways = tuple(channel.gateway for channel in channels)
     context = Context(
         shop=shop,
@@ -96,11 +106,12 @@ async def assemble(settings: Settings, clock: Clock, events: Events, *, since: d
     )
 
 
-def _channels(settings: Settings, transport: Transport, clock: Clock) -> Iterable[Channel]:
+def _channels(settings: Settings, transport: Transport, clock: Clock, measure: Measure) -> Iterable[Channel]:
     for name, channel in settings.channels.items():
         pace = Pace(clock, channel.rate, channel.concurrency)
         kind = KINDS[channel.gateway]
-        yield Channel(kind.open(ChannelName(name), channel, transport, pace, clock, settings.ask.timeout), pace)
+        gateway = kind.open(ChannelName(name), channel, transport, pace, clock, settings.ask.timeout)
+        yield Channel(measure(gateway), pace)
 
 
 def policy_of(settings: Settings, gateways: Iterable[Gateway]) -> Policy:
