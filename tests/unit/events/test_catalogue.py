@@ -33,6 +33,7 @@ e4645b2c4ca4584d9b0abc1660fba3cb ledger.available
 a1014113e15f55689b83cd2d1a0d7ab3 ledger.head
 8df2fee5c5fc5e9694d15dbf7ef727f7 ledger.pruned
 bad13a650f0252018371db7029486c26 ledger.unavailable
+b206e3352e715fd29a6a218de94021d9 library.warning
 cd98c0ad26405cada34db2168ce3c368 order.callback_won
 dbdb420fb87559098bdc4b7e27e8381e order.closed
 67a42c9472fd5420a8fd36a3b6c9454e order.settled
