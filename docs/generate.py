@@ -130,7 +130,7 @@ def keys_of(model: type[BaseModel], path: str) -> Mapping[str, FieldInfo]:
     fields = {key: field for key, field in model.model_fields.items() if key not in common or key == "endpoint"}
     if path == "channels":
         del fields["endpoint"]
-    return {key: field for key, field in fields.items() if _nested(field) is None and key != "channels"}
+    return {key: field for key, field in fields.items() if _nested(field) is None and (path or key != "channels")}
 
 
 def lines() -> Mapping[str, str]:
@@ -173,8 +173,8 @@ def _row(path: str, key: str, field: FieldInfo) -> str:
 
 
 def _is_idle(value: object) -> bool:
-    """Whether a key of WITHOUT_EFFECT has none whatever its value; where one value has none, the line says so."""
-    return not isinstance(value, str | bool)
+    """Whether a key of WITHOUT_EFFECT has none at all; where only one of its values has none, its line says so."""
+    return not isinstance(value, str)
 
 
 def _type(annotation: Any, metadata: list[Any] | None = None) -> str:  # noqa: ANN401 # whatever a model may hold

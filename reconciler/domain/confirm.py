@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.domain.answer import Trade
-from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.decision import AskAgain, AskAt, Decision, OpenCase, Settle
+from reconciler.domain.case import CaseKind, Fact, digest_of
+from reconciler.domain.decision import AskAgain, AskAt, Decision, OpenCase, Pace, Settle
 from reconciler.domain.facts import compare, kind_of
 from reconciler.domain.history import History
 from reconciler.domain.order import Attempt, Order, OrderState, Row, UnreadableOrder
@@ -27,9 +27,9 @@ class Subject:
 
 def confirm(subject: Subject, order: Order, trade: Trade, history: History, policy: Policy, now: datetime) -> Decision:
     """Decide on a verified payment of an order that is pending or closed in the shop."""
-    if history.resolved_for_good:
-        return AskAgain("paid; a person resolved it for good, so it is not moved")
-    group = _group(subject, order, policy)
+    if subject.attempt.order_key != order.key or order not in subject.holders:
+        return AskAgain("paid; but who else carries the number has not been read", Pace.SOON)
+    group = _group(subject, policy)
     if isinstance(group, OpenCase):
         return group
     if case := _moved_before(order, group, trade, history):
@@ -41,16 +41,21 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
     if now < trade.paid_at + policy.grace:
         return AskAt(trade.paid_at + policy.grace, "paid a moment ago: its callback may be on its way")
     closed = any(member.state is OrderState.CLOSED for member in group)
-    if closed and (case := _late(group, trade, history, policy, now)):
+    if case := _resolved_for_good(trade, history):
         return case
-    if case := _review(trade, history, policy, now):
-        return case
+    questions = (
+        _late(group, trade, history, policy, now) if closed else None,
+        _review(subject.attempt, group, trade, policy, now),
+    )
+    for case in questions:
+        if case is not None and digest_of(case.kind, case.facts) not in history.waived:
+            return case
     return Settle(trade, revives=closed, why="every fact agrees")
 
 
-def _group(subject: Subject, order: Order, policy: Policy) -> tuple[Order, ...] | OpenCase:
+def _group(subject: Subject, policy: Policy) -> tuple[Order, ...] | OpenCase:
     """Give the orders that this payment is for, all in a state to be moved, or the case why it cannot be told."""
-    rows = subject.holders or (order,)
+    rows = subject.holders
     if len(rows) > 1 and not policy.shared_payment:
         facts = tuple(Fact(f"order {row.order_no}", "one payment", row.state.value) for row in rows)
         why = f"{len(rows)} orders carry the number {subject.attempt.out_trade_no}: which one was paid?"
@@ -67,24 +72,37 @@ def _group(subject: Subject, order: Order, policy: Policy) -> tuple[Order, ...] 
 
 
 def _moved_before(order: Order, group: tuple[Order, ...], trade: Trade, history: History) -> OpenCase | None:
-    """One payment moves one order, once; and an order that one payment moved is not moved by a second."""
+    """One payment moves one order, once; and an order that was paid once is not moved again by itself."""
+    transaction = trade.transaction_id or "missing"
     by = history.transaction_moved
     if by is not None and by not in {member.key for member in group}:
-        fact = Fact("transaction_id", trade.transaction_id or "missing", f"moved the order with key {by}")
+        fact = Fact("transaction_id", transaction, f"moved the order with key {by}")
         return OpenCase(CaseKind.AMBIGUOUS_NUMBER, "this payment has moved another order already", (fact,))
-    if history.settled is None:
-        return None
-    if history.settled.transaction_id == trade.transaction_id:
+    settled = history.settled
+    if settled is not None and settled.transaction_id != trade.transaction_id:
+        fact = Fact("transaction_id", transaction, settled.transaction_id)
+        return OpenCase(CaseKind.DUPLICATE_PAYMENT, "another payment moved this order before", (fact,))
+    if by is not None or settled is not None:
         fact = Fact("state", "paid, and settled once", order.state.value)
         why = f"this payment moved the order once, and now it is {order.state.value} again"
         return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
-    fact = Fact("transaction_id", trade.transaction_id or "missing", history.settled.transaction_id)
-    return OpenCase(CaseKind.DUPLICATE_PAYMENT, "another payment moved this order before", (fact,))
+    if history.was_paid and order.state is OrderState.PENDING:
+        fact = Fact("state", "paid", f"{order.state.value}, and seen paid before")
+        why = "paid; the shop showed it paid before, and now it waits for payment again"
+        return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
+    return None
+
+
+def _resolved_for_good(trade: Trade, history: History) -> OpenCase | None:
+    """Do not move what a person resolved for good; money that came since is said once, not passed over."""
+    if not history.resolved_for_good:
+        return None
+    fact = Fact("transaction_id", trade.transaction_id or "missing", "resolved for good")
+    why = "paid in full agreement, but a person resolved this order for good: it is not moved"
+    return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
 
 
 def _late(group: tuple[Order, ...], trade: Trade, history: History, policy: Policy, now: datetime) -> OpenCase | None:
-    if CaseKind.LATE_PAYMENT in history.waived:
-        return None
     obstacle = _obstacle_to_reviving(group, trade, history, policy, now)
     if obstacle is None:
         return None
@@ -92,6 +110,7 @@ def _late(group: tuple[Order, ...], trade: Trade, history: History, policy: Poli
     facts = (
         Fact("state", "paid", f"closed (status {closed.status})"),
         Fact("amount", str(trade.amount), str(closed.amount), agrees=trade.amount == closed.amount),
+        Fact("transaction_id", trade.transaction_id or "missing", obstacle),
     )
     return OpenCase(CaseKind.LATE_PAYMENT, f"paid, and closed in the shop; {obstacle}", facts)
 
@@ -100,28 +119,29 @@ def _obstacle_to_reviving(
     group: tuple[Order, ...], trade: Trade, history: History, policy: Policy, now: datetime
 ) -> str | None:
     """Say why a closed order is not revived: "closed" may also be a delivered order that staff shut."""
-    if policy.late_payment is not LatePayment.REVIVE:
-        return "settle.late_payment leaves it to a person"
-    if not (policy.keeps_transaction_id or policy.keeps_paid_at):
-        return "the shop keeps neither transaction nor paid time, so whether it was delivered cannot be told"
     if any(member.transaction_id or member.paid_at for member in group):
         return "its row shows an earlier payment"
     if history.was_paid:
         return "it was seen paid before"
+    if policy.late_payment is not LatePayment.REVIVE:
+        return "settle.late_payment leaves it to a person"
+    if not (policy.keeps_transaction_id or policy.keeps_paid_at):
+        return "the shop keeps neither transaction nor paid time, so whether it was delivered cannot be told"
     if trade.paid_at is None or now - trade.paid_at > policy.revive_within:
         return "the payment is older than settle.revive_within"
     return None
 
 
-def _review(trade: Trade, history: History, policy: Policy, now: datetime) -> OpenCase | None:
-    if CaseKind.NEEDS_REVIEW in history.waived:
-        return None
+def _review(attempt: Attempt, group: tuple[Order, ...], trade: Trade, policy: Policy, now: datetime) -> OpenCase | None:
     reasons = [Fact(flag, "present", "a person decides") for flag in trade.flags]
     if policy.review_over and trade.amount and trade.amount.fen > policy.review_over.fen:
         reasons.append(Fact("amount", str(trade.amount), f"over {policy.review_over}"))
     if trade.paid_at is not None and now - trade.paid_at > policy.review_after:
         limit = f"{policy.review_after.total_seconds() / 3600:g} h"
         reasons.append(Fact("paid_at", trade.paid_at.isoformat(), f"older than {limit}"))
+    if attempt.amount is not None and len(group) == 1 and attempt.amount.fen < group[0].amount.fen:
+        # A deposit, an instalment: whether it pays for the whole order, the tables do not say.
+        reasons.append(Fact("attempt's amount", str(attempt.amount), f"less than the order's {group[0].amount}"))
     if not reasons:
         return None
     why = "every fact agrees, but a person must look first: " + ", ".join(

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from reconciler.domain.answer import (
+    Answer,
     Closed,
     Misconfigured,
     NotCreated,
@@ -45,9 +46,12 @@ from reconciler.domain.decision import (
 from reconciler.domain.history import History
 from reconciler.domain.order import Order, OrderState, UnreadableOrder
 from reconciler.domain.policy import Policy
-from reconciler.domain.schedule import jittered, later_ages, next_ask, retry_after
+from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
 
-__all__ = ["Subject", "before_asking", "decide", "when_next"]
+__all__ = ["FRESH_WITHIN", "Subject", "before_asking", "decide", "when_next"]
+
+FRESH_WITHIN = timedelta(minutes=2)
+"""An answer older than that proves nothing any more: as long as a lease lasts."""
 
 
 def before_asking(subject: Subject, history: History) -> Decision | None:
@@ -63,41 +67,47 @@ def before_asking(subject: Subject, history: History) -> Decision | None:
 
 def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now: datetime) -> Decision:
     """Say what to do about an attempt after a reply. No input or output, no clock, no log."""
-    question = _Question(subject, history, policy, now)
+    question = _Question(subject, history, policy, now, reply.asked_at)
     answer = reply.answer
     match answer:
-        case Paid() | Refunded() | Unpaid() | Closed() if not reply.verified:
-            return _untrusted(question, f"{name_of(answer)} without a signature that verifies")
         case Paid() | Refunded() | Unpaid() | NotCreated() | Closed():
+            if why := _distrust(subject, reply, answer, now):
+                return _untrusted(question, why)
             return _usable(question, answer)
         case Unavailable() | Throttled():
-            return _unanswered(question, f"{name_of(answer)}: {reason_of(answer)}".rstrip(": "))
+            return _unanswered(question, _named(answer))
         case Untrusted():
-            return _untrusted(question, reason_of(answer))
+            return _untrusted(question, _named(answer))
         case Misconfigured(reason):
-            return PauseChannel(reason)
-        case Rejected(reason):
-            return OpenCase(CaseKind.UNASKABLE, f"the gateway refuses to be asked about this number: {reason}")
+            return PauseChannel(reason or "the gateway gave no reason")
+        case Rejected():
+            why = f"the gateway refuses to be asked about this number: {_named(answer)}"
+            return OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE)
         case Unrecognised(raw):
-            return OpenCase(
-                CaseKind.UNRECOGNISED_STATE, f"the gateway's state {raw} is not one we know", (_state(raw),)
-            )
+            why = f"the gateway's state {raw} is not one we know"
+            return OpenCase(CaseKind.UNRECOGNISED_STATE, why, (Fact("state", raw, "unknown to us"),), Pace.PROBE)
         case _:
             assert_never(answer)
 
 
-def when_next(decision: Decision, subject: Subject, policy: Policy, now: datetime, failures: int) -> datetime | None:
+def when_next(
+    decision: Decision, subject: Subject, policy: Policy, now: datetime, failures: int, asked_at: datetime | None = None
+) -> datetime | None:
     """Say when the attempt is asked next after a decision; None where its watch ends.
 
-    `failures` is the number of asks in a row that came to nothing, the present one included.
+    `failures` is the number of asks in a row that came to nothing, the present one included; `asked_at` is when the
+    answer that was decided on was asked for: the ages count from there.
     """
+    asked_at = asked_at or now
     match decision:
         case AskAgain(pace=Pace.SOON) | OpenCase(pace=Pace.SOON) | PauseChannel():
             return now + retry_after(failures, subject.attempt.out_trade_no)
+        case AskAgain(pace=Pace.PROBE) | OpenCase(pace=Pace.PROBE):
+            return _next_age(subject, policy, asked_at, now, Pace.AGES) or now + PROBE_EVERY
         case AskAgain(pace=pace) | OpenCase(pace=pace):
-            return _next_age(subject, policy, now, pace)
+            return _next_age(subject, policy, asked_at, now, pace)
         case Settle():
-            return _next_age(subject, policy, now, Pace.AGES)
+            return _next_age(subject, policy, asked_at, now, Pace.AGES)
         case AskAt(at=at):
             return at
         case Stop() | Done() | CloseOrder():
@@ -114,6 +124,26 @@ class _Question:
     history: History
     policy: Policy
     now: datetime
+    asked_at: datetime
+
+
+def _distrust(subject: Subject, reply: Reply, answer: Usable, now: datetime) -> str:
+    """Say why an answer that reads well proves nothing, or nothing any more; empty where it may be decided on."""
+    name = name_of(answer)
+    if now - reply.answered_at > FRESH_WITHIN:
+        return f"{name}, but the answer has grown old while we were held up"
+    if isinstance(answer, NotCreated):
+        return ""  # a refusal, which comes unsigned and without a number
+    if not reply.verified:
+        return f"{name} without a signature that verifies"
+    if answer.trade.out_trade_no != subject.attempt.out_trade_no:
+        return f"{name} about another number, {answer.trade.out_trade_no}"
+    return ""
+
+
+def _named(answer: Answer) -> str:
+    reason = reason_of(answer)
+    return f"{name_of(answer)}: {reason}" if reason else name_of(answer)
 
 
 # ------------------------------------------------------------------------------------------------------ usable answers
@@ -148,11 +178,11 @@ def _pending(question: _Question, order: Order, answer: Usable) -> Decision:
             why = f"paid and refunded ({reason_of(answer)}) at the gateway, while the shop still waits for payment"
             return OpenCase(CaseKind.REFUNDED_WHILE_PENDING, why, (_amount(trade, order),))
         case Unpaid():
-            return _wait(question, "not paid yet")
+            return _wait(question, answer, "not paid yet")
         case NotCreated():
-            return _wait_for_creation(question, Pace.AGES)
+            return _wait(question, answer, "the gateway knows no such trade")
         case Closed():
-            return _closing(question)
+            return _closing(question, order)
         case _:
             assert_never(answer)
 
@@ -167,11 +197,11 @@ def _closed(question: _Question, order: Order, answer: Usable) -> Decision:
             why = "closed in the shop, paid at the gateway and refunded there, perhaps only in part"
             return OpenCase(CaseKind.REFUND_UNCLEAR, why, (_amount(trade, order),))
         case Unpaid():
-            return _wait(question, "closed in the shop, not paid", Pace.LATER_AGES)
+            return _wait(question, answer, "closed in the shop, not paid", Pace.LATER_AGES)
         case NotCreated():
-            return _wait_for_creation(question, Pace.LATER_AGES)
+            return _wait(question, answer, "closed in the shop; the gateway knows no such trade", Pace.LATER_AGES)
         case Closed():
-            return Stop("closed in the shop and at the gateway")
+            return _paid_once(question, order) or Stop("closed in the shop and at the gateway")
         case _:
             assert_never(answer)
 
@@ -183,7 +213,7 @@ def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
         case Refunded():
             return Stop("paid in the shop; this attempt was paid and refunded at the gateway")
         case Unpaid() | NotCreated():
-            return _wait(question, "paid in the shop by another attempt; this one is not paid", Pace.LATER_AGES)
+            return _wait(question, answer, "paid in the shop; this attempt is not paid", Pace.LATER_AGES)
         case Closed():
             return Stop("paid in the shop; this attempt is closed at the gateway")
         case _:
@@ -191,25 +221,34 @@ def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
 
 
 def _paid_twice(question: _Question, order: Order, trade: Trade) -> Decision:
-    history = question.history
-    recorded = order.transaction_id or (history.settled.transaction_id if history.settled else None)
-    rivals = [recorded] if recorded else [other.transaction_id for other in history.others if other.transaction_id]
-    other_payment = next((rival for rival in rivals if rival != trade.transaction_id), None)
-    if other_payment is None:
+    by = question.history.transaction_moved
+    if by is not None and by != order.key and not question.policy.shared_payment:
+        fact = Fact("transaction_id", trade.transaction_id or "missing", f"moved the order with key {by}")
+        return OpenCase(CaseKind.AMBIGUOUS_NUMBER, "paid in the shop, by a payment that moved another order", (fact,))
+    other, recorded = _other_payment(question, order, trade)
+    if other is None:
         return Done("the shop has this very payment" if recorded else "paid in the shop; winner unknown")
-    fact = Fact("transaction_id", trade.transaction_id or "missing", other_payment)
+    fact = Fact("transaction_id", trade.transaction_id or "missing", other)
     return OpenCase(
         CaseKind.DUPLICATE_PAYMENT, "the buyer paid this order a second time", (fact, _amount(trade, order))
     )
 
 
-def _refunded(question: _Question, order: Order, answer: Usable) -> Decision:
+def _other_payment(question: _Question, order: Order, trade: Trade) -> tuple[str | None, bool]:
+    """Give another payment that this order is known by, and whether the shop or the ledger has one recorded."""
     history = question.history
     recorded = order.transaction_id or (history.settled.transaction_id if history.settled else None)
-    if isinstance(answer, Paid) and recorded and answer.trade.transaction_id != recorded:
-        fact = Fact("transaction_id", answer.trade.transaction_id or "missing", recorded)
-        why = "refunded in the shop, and paid by another transaction at the gateway"
-        return OpenCase(CaseKind.PAID_AFTER_REFUND, why, (fact, _amount(answer.trade, order)))
+    rivals = [recorded] if recorded else [other.transaction_id for other in history.others if other.transaction_id]
+    return next((rival for rival in rivals if rival != trade.transaction_id), None), recorded is not None
+
+
+def _refunded(question: _Question, order: Order, answer: Usable) -> Decision:
+    if isinstance(answer, Paid):
+        other, _ = _other_payment(question, order, answer.trade)
+        if other is not None:
+            fact = Fact("transaction_id", answer.trade.transaction_id or "missing", other)
+            why = "refunded in the shop, and paid by another transaction at the gateway"
+            return OpenCase(CaseKind.PAID_AFTER_REFUND, why, (fact, _amount(answer.trade, order)))
     return Done("the shop has it refunded")
 
 
@@ -221,7 +260,7 @@ def _gone(question: _Question, answer: Usable) -> Decision:
         case Refunded():
             return Stop("the order is gone from the table; paid and refunded at the gateway")
         case Unpaid() | NotCreated():
-            return _wait(question, "the order is gone from the table; not paid")
+            return _wait(question, answer, "the order is gone from the table; not paid")
         case Closed():
             return Stop("the order is gone from the table, and closed at the gateway")
         case _:
@@ -236,7 +275,7 @@ def _unknown(question: _Question, answer: Usable, problem: str) -> Decision:
         case Refunded():
             return Stop(f"the order cannot be read ({problem}); paid and refunded at the gateway")
         case Unpaid() | NotCreated():
-            return _wait(question, f"the order cannot be read ({problem}); not paid")
+            return _wait(question, answer, f"the order cannot be read ({problem}); not paid")
         case Closed():
             return Stop(f"the order cannot be read ({problem}); closed at the gateway")
         case _:
@@ -247,35 +286,46 @@ def _confirm(question: _Question, order: Order, trade: Trade) -> Decision:
     return confirm(question.subject, order, trade, question.history, question.policy, question.now)
 
 
-def _closing(question: _Question) -> Decision:
+def _closing(question: _Question, order: Order) -> Decision:
+    history = question.history
+    if case := _paid_once(question, order):
+        return case
     if not question.policy.closes_orders:
         return Stop("closed at the gateway, unpaid")
-    still_open = [other for other in question.history.others if other.last_verified != Closed.__name__]
+    if history.resolved_for_good or history.was_paid:
+        return Stop(
+            "closed at the gateway, unpaid; a person or a payment had this order before, so it is left as it is"
+        )
+    still_open = [other for other in history.others if other.last_verified != Closed.__name__]
     if still_open:
         return Stop(f"closed at the gateway, unpaid; attempt {still_open[0].out_trade_no} is not known to be")
     return CloseOrder("every attempt is closed at its gateway, unpaid")
 
 
+def _paid_once(question: _Question, order: Order) -> OpenCase | None:
+    """Take a close after a payment for what it is: Alipay calls a refunded trade closed, too (gateways.md 1.5)."""
+    if question.history.last_verified != Paid.__name__:
+        return None
+    kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
+    fact = Fact("state", "closed, and paid when asked before", order.state.value)
+    return OpenCase(kind, "paid when asked before, and closed at the gateway now: refunded, it seems", (fact,))
+
+
 # -------------------------------------------------------------------------------------------------------------- waiting
 
 
-def _wait(question: _Question, why: str, pace: Pace = Pace.AGES) -> Decision:
-    if _next_age(question.subject, question.policy, question.now, pace) is None:
-        return Stop(f"{why}, at its last age")
-    return AskAgain(why, pace)
-
-
-def _wait_for_creation(question: _Question, pace: Pace) -> Decision:
-    why = "the gateway knows no such trade"
-    decision = _wait(question, why, pace)
-    if isinstance(decision, Stop) and question.history.channel_in_doubt:
+def _wait(question: _Question, answer: Usable, why: str, pace: Pace = Pace.AGES) -> Decision:
+    if _next_age(question.subject, question.policy, question.asked_at, question.now, pace) is not None:
+        return AskAgain(why, pace)
+    if isinstance(answer, NotCreated) and question.history.channel_in_doubt:
         return AskAgain(f"{why}, as for every ask of this channel lately: no watch ends on that", Pace.SOON)
-    return decision
+    return Stop(f"{why}, at its last age")
 
 
-def _next_age(subject: Subject, policy: Policy, now: datetime, pace: Pace) -> datetime | None:
+def _next_age(subject: Subject, policy: Policy, asked_at: datetime, now: datetime, pace: Pace) -> datetime | None:
     ages = later_ages(policy.ages, policy.late_from) if pace is Pace.LATER_AGES else policy.ages
-    return next_ask(subject.attempt.created_at, now, now, jittered(ages, subject.attempt.out_trade_no))
+    attempt = subject.attempt
+    return next_ask(attempt.created_at, asked_at, now, jittered(ages, attempt.out_trade_no, policy.ages[0]))
 
 
 def _unanswered(question: _Question, why: str) -> Decision:
@@ -287,9 +337,8 @@ def _unanswered(question: _Question, why: str) -> Decision:
 
 def _untrusted(question: _Question, why: str) -> Decision:
     if question.history.untrusted_run >= question.policy.untrusted_limit:
-        return OpenCase(
-            CaseKind.UNTRUSTED_ANSWER, f"answers that prove nothing, one after another: {why}", (), Pace.SOON
-        )
+        why = f"answers that prove nothing, one after another: {why}"
+        return OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), Pace.SOON)
     return _unanswered(question, why)
 
 
@@ -300,7 +349,3 @@ def _age(question: _Question) -> timedelta:
 def _amount(trade: Trade, order: Order) -> Fact:
     theirs = str(trade.amount) if trade.amount else "missing"
     return Fact("amount", theirs, str(order.amount), agrees=trade.amount == order.amount)
-
-
-def _state(raw: str) -> Fact:
-    return Fact("state", raw, "unknown to us")

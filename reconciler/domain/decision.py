@@ -19,6 +19,8 @@ class Pace(Enum):
     """The same, at the later ages only."""
     SOON = "soon"
     """With back-off, and no age is used up: we could not ask."""
+    PROBE = "probe"
+    """At its next age, and after the last one once a day: nothing usable came, and a person has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +91,18 @@ Decision = Settle | AskAgain | AskAt | OpenCase | Stop | Done | CloseOrder | Pau
 
 
 def name_of(decision: Decision) -> str:
-    """Give the decision's name as ledger and log write it."""
-    return decision.kind.value if isinstance(decision, OpenCase) else type(decision).__name__
+    """Give the decision's name as ledger and log write it: `ask_again`, `amount_mismatch`."""
+    if isinstance(decision, OpenCase):
+        return decision.kind.value
+    return _NAMES[type(decision)]
+
+
+_NAMES: dict[type[Decision], str] = {
+    Settle: "settle",
+    AskAgain: "ask_again",
+    AskAt: "ask_at",
+    Stop: "stop",
+    Done: "done",
+    CloseOrder: "close_order",
+    PauseChannel: "pause_channel",
+}

@@ -23,8 +23,8 @@ def compare(attempt: Attempt, orders: Sequence[Order], trade: Trade, policy: Pol
         _same("out_trade_no", trade.out_trade_no, attempt.out_trade_no),
         Fact("transaction_id", trade.transaction_id or MISSING, "one is due", agrees=bool(trade.transaction_id)),
         *_merchant(attempt, trade, policy),
-        _same("currency", trade.amount.currency if trade.amount else MISSING, _due(attempt, orders).currency),
-        _same("amount", str(trade.amount) if trade.amount else MISSING, str(_due(attempt, orders))),
+        _amount(trade.amount, _due(attempt, orders)),
+        _same("currency", trade.amount.currency if trade.amount else None, _currency(attempt, orders)),
         _paid_at(orders, trade, policy, now),
     )
 
@@ -41,8 +41,20 @@ def kind_of(disagreements: Sequence[Fact]) -> CaseKind:
     }.get(name, CaseKind.UNTRUSTED_ANSWER)
 
 
-def _same(name: str, theirs: str, ours: str) -> Fact:
-    return Fact(name, theirs, ours, agrees=theirs == ours)
+def _same(name: str, theirs: str | None, ours: str | None) -> Fact:
+    """Compare two texts; one that is missing agrees with nothing, not even with one that reads `missing`."""
+    return Fact(name, theirs or MISSING, ours or MISSING, agrees=bool(theirs) and theirs == ours)
+
+
+def _amount(theirs: Money | None, ours: Money) -> Fact:
+    agrees = theirs is not None and theirs.fen == ours.fen  # the currency is a fact of its own
+    return Fact("amount", str(theirs) if theirs else MISSING, str(ours), agrees=agrees)
+
+
+def _currency(attempt: Attempt, orders: Sequence[Order]) -> str:
+    """Name the currency to be paid in; several are named together, and so agree with none."""
+    own = {attempt.amount.currency} if attempt.amount is not None else set()
+    return "+".join(sorted(own | {order.amount.currency for order in orders}))
 
 
 def _due(attempt: Attempt, orders: Sequence[Order]) -> Money:
@@ -55,10 +67,7 @@ def _due(attempt: Attempt, orders: Sequence[Order]) -> Money:
 def _merchant(attempt: Attempt, trade: Trade, policy: Policy) -> tuple[Fact, ...]:
     theirs = dict(trade.merchant)
     ours = dict(policy.merchants.get(attempt.channel, ()))
-    return tuple(
-        _same(f"merchant {name}", theirs.get(name, MISSING), ours.get(name, MISSING))
-        for name in sorted({*theirs, *ours})
-    )
+    return tuple(_same(f"merchant {name}", theirs.get(name), ours.get(name)) for name in sorted({*theirs, *ours}))
 
 
 def _paid_at(orders: Sequence[Order], trade: Trade, policy: Policy, now: datetime) -> Fact:

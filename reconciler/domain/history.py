@@ -35,7 +35,7 @@ class History:
     others: tuple[KnownAttempt, ...] = ()
     settled: Settlement | None = None
     transaction_moved: OrderKey | None = None
-    """Another order that this answer's transaction has moved already."""
+    """The order that this answer's transaction has moved already, where it is another than this one."""
     was_paid: bool = False
     """Whether we ever saw this order paid: in the ledger, or in its row."""
     untrusted_run: int = 0
@@ -44,8 +44,11 @@ class History:
     """A person resolved a case of this order with `--final`: it is not to be moved."""
     open_cases: frozenset[CaseKind] = frozenset()
     """The questions about this order that nobody has answered yet."""
-    waived: frozenset[CaseKind] = frozenset()
-    """Reasons that a person waved through in the ask that is being decided, and no others."""
+    last_verified: str | None = None
+    """The last verified thing that this very attempt's gateway said: the answer's name."""
+    waived: frozenset[str] = frozenset()
+    """Digests (`digest_of`) of the questions that a person waved through in the ask that is being decided: what was
+    not shown to him is not waived."""
     channel_in_doubt: bool = False
     """Every one of the channel's last asks came back NotCreated: such answers end no watch."""
 

@@ -12,6 +12,8 @@ RETRY_FIRST = timedelta(seconds=5)
 RETRY_MAX = timedelta(minutes=5)
 RETRY_DOUBLINGS_MAX = 10
 RETRY_SPREAD = 0.1
+PROBE_EVERY = timedelta(days=1)
+"""How often an attempt is asked on after its last age, where a person has been told and nothing usable comes."""
 
 
 def next_ask(
@@ -29,12 +31,10 @@ def next_ask(
     return None
 
 
-def jittered(ages: Sequence[timedelta], number: str) -> tuple[timedelta, ...]:
-    """Keep bursts apart: each age but the first a little later, by a share that the number itself decides."""
-    share = share_of(number)
-    return tuple(
-        age if position == 0 else age + min(age * JITTER_SHARE, JITTER_MAX) * share for position, age in enumerate(ages)
-    )
+def jittered(ages: Sequence[timedelta], number: str, first: timedelta | None = None) -> tuple[timedelta, ...]:
+    """Keep bursts apart: each age but the `first` a little later, by a share that the number itself decides."""
+    share, first = share_of(number), first or ages[0]
+    return tuple(age if age == first else age + min(age * JITTER_SHARE, JITTER_MAX) * share for age in ages)
 
 
 def later_ages(ages: Sequence[timedelta], late_from: timedelta) -> tuple[timedelta, ...]:

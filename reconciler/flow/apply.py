@@ -92,21 +92,23 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
     watch, reply = item.watch, item.reply
     answered = reply is not None and _uses_an_age(reply)
     failures = watch.failures if reply is None else 0 if answered else watch.failures + 1
-    next_ask_at = when_next(item.decision, item.subject, context.policy, now, failures)
+    asked_at = reply.asked_at if reply else None
+    next_ask_at = when_next(item.decision, item.subject, context.policy, now, failures, asked_at)
     ended = next_ask_at is None and context.enforcing
     name = WOULD_SETTLE if isinstance(item.decision, Settle) else name_of_decision(item.decision)
     return WatchUpdate(
         watch=watch.id,
         next_ask_at=next_ask_at or now + PARKED,
-        last_answered_at=reply.answered_at if reply and answered else watch.last_answered_at,
+        last_answered_at=reply.asked_at if reply and answered else watch.last_answered_at,
         failures=failures,
         untrusted_run=item.history.untrusted_run,
         decision=name,
         why=why_of(item.decision),
         ended=ended,
-        ask=ask_of(reply, name),
+        ask=ask_of(reply, f"{name}: {why_of(item.decision)}"),
         last_verified=name_of(reply.answer) if reply and reply.verified else None,
         transaction_id=reply.answer.trade.transaction_id if reply and isinstance(reply.answer, Paid) else None,
+        shows_paid=any(_shows_paid(row) for row in (item.was, item.subject.row)),
     )
 
 
@@ -159,15 +161,22 @@ def untrusted_run_of(watch: Watch, reply: Reply | None) -> int:
     """Count the untrusted answers in a row for this attempt, the present one included."""
     if reply is None or isinstance(reply.answer, Unavailable | Throttled | Misconfigured):
         return watch.untrusted_run
-    return watch.untrusted_run + 1 if isinstance(reply.answer, Untrusted) else 0
+    return 0 if _uses_an_age(reply) else watch.untrusted_run + 1
 
 
 def _uses_an_age(reply: Reply) -> bool:
+    """Whether the gateway said something, so that its age is answered: what does not verify said nothing."""
     match reply.answer:
         case Unavailable() | Throttled() | Untrusted() | Misconfigured():
             return False
-        case Paid() | Refunded() | Unpaid() | NotCreated() | Closed() | Rejected() | Unrecognised():
+        case Paid() | Refunded() | Unpaid() | Closed():
+            return reply.verified
+        case NotCreated() | Rejected() | Unrecognised():
             return True
+
+
+def _shows_paid(row: Row | None) -> bool:
+    return isinstance(row, Order) and row.state in {OrderState.PAID, OrderState.REFUNDED}
 
 
 def _entries(context: Context, item: Judged) -> list[Entry]:

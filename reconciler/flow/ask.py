@@ -5,12 +5,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reconciler.domain.answer import Paid, Reply
 from reconciler.domain.confirm import Subject
-from reconciler.domain.decide import before_asking, decide
+from reconciler.domain.decide import FRESH_WITHIN, before_asking, decide
 from reconciler.domain.decision import Settle
+from reconciler.domain.history import History
 from reconciler.domain.order import OrderKey, Row
 from reconciler.events.running import TurnFailed
 from reconciler.flow.apply import Judged, apply, untrusted_run_of
@@ -19,7 +20,8 @@ from reconciler.flow.context import Context
 from reconciler.flow.settle import settle
 from reconciler.ports import Batch, PortError, Question, ShopUnavailable, Watch, WatchUpdate
 
-LEASE = timedelta(minutes=2)
+LEASE = FRESH_WITHIN
+"""Whoever took a watch and has not come back after that long has nothing fresh to say of it."""
 BATCH_MAX = 64
 
 
@@ -91,7 +93,7 @@ class Asker:
                 row = next((holder for holder in others if holder.key == attempt.order_key), None)
             subject = Subject(attempt, row, others)
             known = replace(
-                history,
+                await self._with_group(item, history, others),
                 untrusted_run=untrusted_run_of(item.watch, item.reply),
                 channel_in_doubt=self._channel.in_doubt,
             )
@@ -103,6 +105,21 @@ class Asker:
                 decision = decide(subject, item.reply, known, context.policy, now)
             judged.append(Judged(item.watch, subject, known, decision, item.reply, was=item.row))
         return judged
+
+    async def _with_group(self, item: Asked, history: History, holders: Sequence[Row]) -> History:
+        """Add what is known of the other orders that share the payment: what holds one of them holds them all."""
+        attempt = item.watch.attempt
+        members = [replace(attempt, order_key=row.key) for row in holders if row.key != attempt.order_key]
+        if not members or not self._context.policy.shared_payment:
+            return history
+        questions = [Question(replace(item.watch, attempt=member), _transaction(item.reply)) for member in members]
+        theirs = await self._context.ledger.histories(questions)
+        return replace(
+            history,
+            settled=history.settled or next((other.settled for other in theirs if other.settled), None),
+            was_paid=history.was_paid or any(other.was_paid for other in theirs),
+            resolved_for_good=history.resolved_for_good or any(other.resolved_for_good for other in theirs),
+        )
 
     async def _handle_or_part(self, watches: Sequence[Watch]) -> None:
         """Handle a batch; where it meets a fault of ours, each watch alone, so that one cannot block the rest."""
@@ -118,23 +135,33 @@ class Asker:
                 await self._handle_or_part([watch])
 
     async def carry_out(self, asked: Sequence[Asked]) -> None:
-        """Decide and do it, for a whole batch: what moves nothing in one transaction, settlements one after another."""
+        """Decide and do it: attempts of one order one after another, so that each knows what became of the last."""
         async with self._context.applying:
-            judged = await self.judge(asked)
-            await apply(self._context, [item for item in judged if not self._settles(item)])
-            moved: set[str] = set()
-            for question, item in zip(asked, judged, strict=True):
-                if self._settles(item):
-                    moved |= await self._settle(question, item, moved)
+            while asked:
+                first = {item.watch.attempt.order_key: item for item in reversed(asked)}
+                await self._carry_out_side_by_side(list(first.values()))
+                asked = [item for item in asked if item is not first[item.watch.attempt.order_key]]
 
-    async def _settle(self, question: Asked, item: Judged, moved: set[str]) -> set[OrderKey]:
-        if item.watch.attempt.order_key in moved:
-            # A sibling in this batch has just moved the order: decide on what is true now.
+    async def _carry_out_side_by_side(self, asked: Sequence[Asked]) -> None:
+        """Do it for different orders: what moves nothing in one transaction, settlements one after another."""
+        judged = await self.judge(asked)
+        await apply(self._context, [item for item in judged if not self._settles(item)])
+        moved: set[OrderKey] = set()
+        for question, item in zip(asked, judged, strict=True):
+            if self._settles(item):
+                moved |= await self._settle(question, item, moved)
+
+    async def _settle(self, question: Asked, item: Judged, moved: set[OrderKey]) -> set[OrderKey]:
+        if item.watch.attempt.order_key in moved or not self._is_fresh(item):
+            # Its group has just been moved, or the ones before it took long: decide on what is true now.
             (item,) = await self.judge([question])
             if not self._settles(item):
                 await apply(self._context, [item])
                 return set()
         return await settle(self._context, item)
+
+    def _is_fresh(self, item: Judged) -> bool:
+        return item.reply is not None and self._context.clock.now() - item.reply.answered_at <= FRESH_WITHIN
 
     def _settles(self, item: Judged) -> bool:
         return isinstance(item.decision, Settle) and self._context.enforcing

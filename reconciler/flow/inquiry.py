@@ -89,7 +89,7 @@ class Inquiry:
                         decision=item.watch.last_decision,
                         why=item.watch.why,
                         ended=item.watch.ended_at is not None,
-                        ask=ask_of(item.reply, f"asked by hand: {name_of_decision(item.decision)}"),
+                        ask=ask_of(item.reply, f"asked by hand, nothing done: {name_of_decision(item.decision)}"),
                     )
                     for item in judged
                 )

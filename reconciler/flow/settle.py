@@ -81,9 +81,10 @@ async def _moved(context: Context, item: Judged, intention: Intention, begun: In
         ended=True,
         decision=Outcome.SETTLED.value,
         why="moved forward by us",
-        ask=ask_of(item.reply, Outcome.SETTLED.value),
+        ask=ask_of(item.reply, f"{Outcome.SETTLED.value}: {intention.why}"),
     )
-    ends = tuple(EndCases(order.key, f"settled by {intention.transaction_id}") for order in intention.orders)
+    ending = f"settled by {intention.transaction_id}"
+    ends = tuple(EndCases(order.key, ending, intention.out_trade_no) for order in intention.orders)
     await context.ledger.conclude(begun, Outcome.SETTLED, intention.why, Batch(updates=(update,), ends=ends), now)
     for order in intention.orders:
         context.tally.settled += 1
@@ -108,13 +109,13 @@ async def _not_moved(
 ) -> None:
     """Decide anew on the row as it is now: the callback won, or it is a case. Nothing was written to the shop."""
     now = context.clock.now()
-    subject = Subject(item.watch.attempt, fresh)
+    subject = Subject(item.watch.attempt, fresh, () if fresh is None else (fresh,))
     assert item.reply is not None  # noqa: S101 # `_intention` saw it
     decision = decide(subject, item.reply, item.history, context.policy, now)
     if isinstance(decision, Done):
         update = update_of(context, replace(item, subject=subject, decision=decision), now)
         won = Outcome.CALLBACK_WON.value
-        update = replace(update, decision=won, ask=ask_of(item.reply, won))
+        update = replace(update, decision=won, ask=ask_of(item.reply, f"{won}: {decision.why}"))
         batch = Batch(updates=(update,))
         await context.ledger.conclude(begun, Outcome.CALLBACK_WON, decision.why, batch, now)
         context.tally.callback_won += 1

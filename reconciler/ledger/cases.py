@@ -38,14 +38,17 @@ async def report(page: Page, item: CaseReport, now: datetime) -> CaseOutcome:
 
 
 async def end(page: Page, ends: Sequence[EndCases], now: datetime) -> None:
-    """End every open case of these orders, with an entry each."""
-    endings = {item.order_key: clean(item.ending) for item in ends}
+    """End the open cases of these orders (about the number, where one is named), with an entry each."""
+    endings = {item.order_key: item for item in ends}
     for keys in chunks(sorted(endings)):
         rows = await page.connection.execute(
             select(cases).where(cases.c.order_key.in_(keys), cases.c.open == OPEN).order_by(cases.c.id)
         )
         for row in rows.all():
-            ending = endings[row.order_key]
+            item = endings[row.order_key]
+            if item.out_trade_no and row.out_trade_no not in {"", item.out_trade_no}:
+                continue
+            ending = clean(item.ending)
             await page.connection.execute(
                 update(cases).where(cases.c.id == row.id).values(open=None, ended_at=to_us(now), ending=ending)
             )

@@ -72,6 +72,9 @@ def _history(question: Question, known: _Known) -> History:
         or any(row.was_paid for row in of_watch)
         or any(row.kind in PAID_IN_THE_SHOP for row in of_case),
         untrusted_run=question.watch.untrusted_run,
+        last_verified=next(
+            (row.last_verified for row in of_watch if (row.channel, row.out_trade_no) == attempt.number), None
+        ),
         resolved_for_good=any(row.final for row in of_case),
         open_cases=frozenset(CaseKind(row.kind) for row in of_case if row.open == OPEN),
     )

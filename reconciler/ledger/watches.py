@@ -28,8 +28,6 @@ ASKS_KEPT = 32
 DUE_SORTED_MAX = 20_000
 WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
-SHOWS_PAID = "Done"
-"""The decision that says: the shop's row is paid, or was and is refunded (domain/decide.py)."""
 DECISION_LENGTH_MAX = 64
 
 _Found = Row[Any]
@@ -203,7 +201,7 @@ def _update_row(item: WatchUpdate, asks: list[Any], now: datetime) -> dict[str, 
         "b_id": item.watch,
         "b_verified": item.last_verified,
         "b_transaction": item.transaction_id,
-        "b_paid": item.decision == SHOWS_PAID,
+        "b_paid": item.shows_paid,
         "next_ask_at": next_ask_at,
         "due_at": None if item.ended else next_ask_at,
         "last_answered_at": to_us_or_none(item.last_answered_at),

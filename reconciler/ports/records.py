@@ -73,6 +73,8 @@ class WatchUpdate:
     last_verified: str | None = None
     """The answer's name, where it was verified."""
     transaction_id: str | None = None
+    shows_paid: bool = False
+    """The shop's row was seen paid or refunded: remembered for as long as the watch is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class EndCases:
-    """End every open case of an order: it was settled, and the question is answered."""
+    """End an order's open cases: it was settled, and the question is answered."""
 
     order_key: OrderKey
     ending: str
+    out_trade_no: str = ""
+    """Only cases about this number, or about none: what is asked about other money stays open. Empty: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,7 +330,8 @@ class MemoryLedger:
 
     def _end(self, contents: Contents, end: EndCases, now: datetime) -> None:
         for case in list(contents.cases.values()):
-            if case.order_key == end.order_key and not case.ended_at:
+            about_it = not end.out_trade_no or case.out_trade_no in {"", end.out_trade_no}
+            if case.order_key == end.order_key and about_it and not case.ended_at:
                 contents.cases[case.id] = replace(case, ended_at=now, ending=end.ending)
                 body = {"case": case.id, "case_kind": case.kind.value, "ending": end.ending}
                 self._append(

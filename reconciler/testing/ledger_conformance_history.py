@@ -94,8 +94,8 @@ class HistoryConformance(Leading):
     async def test_an_order_once_seen_paid_in_the_shop_stays_so(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("2"), NOW)], NOW)
         first, second = sorted(await lease(ledger, 9), key=lambda watch: watch.id)
-        for decision in ("Done", "AskAgain"):
-            await ledger.record(Batch(updates=(update(first, decision),)), NOW)
+        for shows_paid in (True, False):
+            await ledger.record(Batch(updates=(replace(update(first), shows_paid=shows_paid),)), NOW)
         await ledger.record(Batch(cases=(report("2", kind=CaseKind.DUPLICATE_PAYMENT),)), NOW)
         assert [history.was_paid for history in await ledger.histories([Question(first), Question(second)])] == [
             True
@@ -104,9 +104,9 @@ class HistoryConformance(Leading):
     async def test_a_payment_seen_at_the_gateway_is_not_the_shops(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
         (watch,) = await lease(ledger, 9)
-        await ledger.record(Batch(updates=(replace(update(watch, "AskAt"), last_verified="Paid"),)), NOW)
+        await ledger.record(Batch(updates=(replace(update(watch, "ask_at"), last_verified="Paid"),)), NOW)
         (history,) = await ledger.histories([Question(replace(watch, untrusted_run=3))])
-        assert (history.was_paid, history.untrusted_run) == (False, 3)
+        assert (history.was_paid, history.untrusted_run, history.last_verified) == (False, 3, "Paid")
 
     async def test_a_history_knows_open_and_final_cases(self, bench: Bench, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)

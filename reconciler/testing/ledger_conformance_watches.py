@@ -165,13 +165,13 @@ class WatchConformance(Leading):
     async def test_an_update_ends_the_lease_and_keeps_the_last_32_asks(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
         (watch,) = await lease(ledger, 9)
-        asks = [Ask(NOW + timedelta(seconds=place), "Unpaid", "", place, "AskAgain") for place in range(40)]
+        asks = [Ask(NOW + timedelta(seconds=place), "Unpaid", "", place, "ask_again") for place in range(40)]
         for ask in asks:
             item = replace(update(watch), next_ask_at=NOW, failures=3, untrusted_run=2, ask=ask)
             await ledger.record(Batch(updates=(item,)), NOW)
         (again,) = await lease(ledger, 9)
         assert again.asks == tuple(asks[-32:])
-        assert (again.failures, again.untrusted_run, again.last_decision, again.why) == (3, 2, "AskAgain", "not yet")
+        assert (again.failures, again.untrusted_run, again.last_decision, again.why) == (3, 2, "ask_again", "not yet")
         assert again.last_answered_at == NOW
 
     async def test_an_ended_watch_is_not_due_until_it_is_woken(self, ledger: Ledger) -> None:
@@ -193,7 +193,7 @@ class WatchConformance(Leading):
     async def test_what_was_only_observed_is_woken_to_be_settled(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt(key), NOW) for key in "123"], NOW)
         watches = await lease(ledger, 9)
-        decisions = ("would_settle", "AskAgain", "would_settle")
+        decisions = ("would_settle", "ask_again", "would_settle")
         updates = [update(watches[place], decisions[place], ended=place == 2) for place in range(3)]
         await ledger.record(Batch(updates=tuple(updates)), NOW)
         assert await ledger.wake_would_settle(NOW) == 1

@@ -73,7 +73,7 @@ def intention(*keys: str, transaction_id: str = "T1", channel: ChannelName = CHA
     )
 
 
-def update(watch: Watch, decision: str = "AskAgain", *, ended: bool = False) -> WatchUpdate:
+def update(watch: Watch, decision: str = "ask_again", *, ended: bool = False) -> WatchUpdate:
     """Make an update that puts a watch off by an hour."""
     return WatchUpdate(watch.id, NOW + timedelta(hours=1), NOW, 0, 0, decision, "not yet", ended=ended)
 

@@ -149,7 +149,7 @@ def apply_update(contents: Contents, update: WatchUpdate, now: datetime) -> None
     item.leased_until, item.interruptions = None, 0
     item.last_verified = update.last_verified or item.last_verified
     item.transaction_id = update.transaction_id or item.transaction_id
-    item.was_paid |= update.decision == "Done"
+    item.was_paid |= update.shows_paid
 
 
 def history_of(contents: Contents, question: Question) -> History:
@@ -175,6 +175,9 @@ def history_of(contents: Contents, question: Question) -> History:
         or any(item.was_paid for item in watched)
         or any(case.kind in PAID_IN_THE_SHOP for case in cases),
         untrusted_run=question.watch.untrusted_run,
+        last_verified=next(
+            (item.last_verified for item in watched if item.watch.attempt.number == attempt.number), None
+        ),
         resolved_for_good=any(case.final for case in cases),
         open_cases=frozenset(case.kind for case in cases if not case.ended_at),
     )

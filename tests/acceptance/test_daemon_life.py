@@ -113,6 +113,6 @@ async def test_operators_reach_the_leader_through_its_socket(world: World) -> No
     (finding,) = await world.json(config, "ask", "A1")
     assert finding["answer"] == "Paid"
     assert all(fact["agrees"] for fact in finding["facts"])
-    assert finding["decision"] == "AskAt"
+    assert finding["decision"] == "ask_at"
     assert await daemon.stop() == 0
     assert world.moves() == []

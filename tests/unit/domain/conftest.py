@@ -21,6 +21,7 @@ from reconciler.domain.answer import (
     Unrecognised,
     Untrusted,
 )
+from reconciler.domain.case import digest_of
 from reconciler.domain.decide import Subject, decide, when_next
 from reconciler.domain.decision import AskAgain, Decision, OpenCase, Pace
 from reconciler.domain.history import History
@@ -157,3 +158,9 @@ class Scene:
 @pytest.fixture(scope="session")
 def scene() -> Scene:
     return Scene()
+
+
+def digests_of(scene: Scene) -> frozenset[str]:
+    """Give what a person would approve: the question that the scene leads to."""
+    decision = scene.decide()
+    return frozenset({digest_of(decision.kind, decision.facts)}) if isinstance(decision, OpenCase) else frozenset()

@@ -78,6 +78,7 @@ def test_the_case_shows_the_shops_own_status_and_both_amounts(closed: Scene) -> 
     assert [(fact.name, fact.theirs, fact.ours) for fact in decision.facts] == [
         ("state", "paid", "closed (status -1)"),
         ("amount", "CNY 99.00", "CNY 99.00"),
+        ("transaction_id", "T1", "settle.late_payment leaves it to a person"),
     ]
 
 

@@ -388,7 +388,7 @@ async def test_asking_by_hand_acts_only_when_told_to(bench: Bench) -> None:
     rounds = bench.process()
     assert await rounds.take_charge()
     (finding,) = await bench.inquiry(rounds).ask("N1", act=False)
-    assert (finding.answer, finding.decision, finding.acted) == ("Paid", "Settle", False)
+    assert (finding.answer, finding.decision, finding.acted) == ("Paid", "settle", False)
     assert all(fact.agrees for fact in finding.facts)
     assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
     (finding,) = await bench.inquiry(rounds).ask("N1", act=True)

@@ -1,0 +1,123 @@
+"""Links lead somewhere, generated pages are fresh, and nothing is missing from a reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import pytest
+from pydantic import BaseModel
+
+from docs.generate import RENEW, lines, pages
+from reconciler.domain.case import CaseKind
+from reconciler.events import CATALOGUE
+from reconciler.exit import Exit
+from reconciler.gateways import SETTINGS
+from reconciler.settings.channel import ChannelSettings
+from reconciler.settings.model import WITHOUT_EFFECT, Settings
+from reconciler.settings.problems import tables_of
+from tests.unit.docs.book import DOCS, Book
+
+LINK = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_between_pages_leads_to_a_page_and_a_heading(book: Book) -> None:
+    broken, count = [], 0
+    for path in book.pages:
+        for target in LINK.findall(book.prose(path)):
+            assert "://" not in target, f"{path.name}: no page links to the outside"
+            file, _, anchor = unquote(target).partition("#")
+            there = (path.parent / file).resolve() if file else path
+            count += 1
+            if not there.is_file() or (anchor and anchor not in _anchors(book.pages.get(there, ""))):
+                broken.append(f"{path.name}: {target}")
+    assert not broken
+    assert count > 50
+
+
+def test_every_page_is_reached_from_the_readme(book: Book) -> None:
+    seen, todo = set(), [next(path for path in book.pages if path.name == "README.md")]
+    while todo:
+        path = todo.pop()
+        if path in seen or path not in book.pages:
+            continue
+        seen.add(path)
+        todo += [(path.parent / target.partition("#")[0]).resolve() for target in LINK.findall(book.prose(path))]
+    assert seen == set(book.pages)
+
+
+@pytest.mark.parametrize("name", ["events.md", "settings.md"])
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    path = DOCS / "reference" / name
+    assert path.read_text() == pages()[path], f"{name} is stale. {RENEW}"
+
+
+def test_every_event_has_its_section_with_its_advice_and_its_fields(book: Book) -> None:
+    sections = book.sections("docs/reference/events.md")
+    assert set(sections) == set(CATALOGUE)
+    for name, kind in CATALOGUE.items():
+        assert kind.advice in sections[name]
+        assert kind.message_id in sections[name]
+
+
+def test_every_kind_of_case_has_its_section_that_says_what_to_do(book: Book) -> None:
+    sections = book.sections("docs/how-to/handle-a-case.md")
+    assert list(sections) == [kind.value for kind in CaseKind]
+    for text in sections.values():
+        assert re.findall(r"\*\*([\w ]+)\.?\*\*", text) == ["Means", "Look at", "Do"]
+
+
+def _keys(model: type[BaseModel], path: str) -> Iterator[str]:
+    for key in model.model_fields:
+        full = f"{path}.{key}" if path else key
+        nested = tables_of(model).get(key)
+        if nested is not None and issubclass(nested, BaseModel):
+            yield from _keys(nested, full)
+        else:
+            yield full
+
+
+def _all_keys() -> set[str]:
+    common = set(ChannelSettings.model_fields) - {"endpoint"}
+    channels = {f"channels.{key}" for key in common}
+    own = {f"{kind}.{key}" for kind, model in SETTINGS.items() for key in set(model.model_fields) - common}
+    return (set(_keys(Settings, "")) - {"channels"}) | channels | own
+
+
+def test_every_setting_has_its_line_and_no_line_is_of_no_setting() -> None:
+    assert set(lines()) == _all_keys()
+
+
+def test_every_setting_is_in_its_table_on_the_page(book: Book) -> None:
+    found = set()
+    for heading, text in book.sections("docs/reference/settings.md").items():
+        table = re.fullmatch(r"`\[([\w.]+)\]`", heading)
+        kind = re.search(r'gateway = "(\w+)"', heading)
+        path = table[1] if table else kind[1] if kind else "channels" if "channels" in heading else ""
+        found |= {f"{path}.{key}".lstrip(".") for key in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)}
+    assert found == _all_keys()
+
+
+def test_what_has_no_effect_yet_is_said_so_and_nothing_else_is(book: Book) -> None:
+    text = book.text("docs/reference/settings.md")
+    said = len(re.findall(r"\| \*No effect yet\.\*", text))
+    idle = {path for path, value in WITHOUT_EFFECT.items() if not isinstance(value, str)}
+    assert said == sum(any(key == path or key.startswith(f"{path}.") for path in idle) for key in _all_keys())
+
+
+def test_the_readme_names_all_that_has_no_effect_yet(book: Book) -> None:
+    section = book.sections("README.md")["What this version does not do yet"]
+    for path in WITHOUT_EFFECT:
+        assert re.search(rf"`\[?{re.escape(path)}[\]` ]", section), path
+
+
+def test_every_exit_code_is_in_the_table_and_no_other(book: Book) -> None:
+    section = book.sections("docs/reference/commands.md")["Exit codes"]
+    rows = re.findall(r"^\| (\d+) \| (\w+) \|", section, re.MULTILINE)
+    assert {(int(code), name) for code, name in rows} == {(code.value, code.name) for code in Exit}
