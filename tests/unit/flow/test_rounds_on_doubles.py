@@ -395,3 +395,51 @@ async def test_asking_by_hand_acts_only_when_told_to(bench: Bench) -> None:
     assert finding.acted
     assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
     assert await bench.inquiry(rounds).ask("nobody", act=True) == ()
+
+
+async def test_two_payments_of_a_paid_order_that_keeps_no_transaction_are_told_apart_in_one_batch(bench: Bench) -> None:
+    bench.policy = Policy(keeps_transaction_id=False)
+    bench.order("1", "N1", state=OrderState.PENDING)
+    bench.shop().put_attempt(
+        "1", Attempt(OrderKey("1"), "N1", ALIPAY, "N1-2", bench.clock.now() - timedelta(minutes=5))
+    )
+    bench.pay("N1")
+    bench.pay("N1-2")
+    shop = bench.shop()
+    bench.gateway().on_ask = lambda _number: shop.change("1", state=OrderState.PAID)
+    rounds = await bench.once(bench.process(shop))
+    assert await kinds(rounds) == [("N1", CaseKind.DUPLICATE_PAYMENT)]
+
+
+async def test_a_settlement_leaves_questions_about_other_money_open(bench: Bench) -> None:
+    bench.order("1", "N1")
+    bench.shop().put_attempt(
+        "1", Attempt(OrderKey("1"), "N1", ALIPAY, "N1-2", bench.clock.now() - timedelta(minutes=5))
+    )
+    bench.pay("N1", amount=Money(1))
+    await bench.once()
+    await bench.clock.advance(600)
+    bench.pay("N1-2")
+    rounds = await bench.once()
+    assert bench.table.rows[OrderKey("1")].transaction_id == "T-N1-2"
+    assert ("N1", CaseKind.AMOUNT_MISMATCH) in await kinds(rounds)
+
+
+async def test_an_answer_that_grew_old_before_it_was_decided_moves_nothing(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    bench.order("1")
+    bench.pay("N1")
+    shop = bench.shop()
+    rounds = bench.process(shop)
+    assert await rounds.take_charge()
+    holders = shop.holders
+
+    async def held_up(numbers: list[str]) -> object:
+        await bench.clock.advance(3600)
+        return await holders(numbers)
+
+    shop.holders = held_up  # type: ignore[method-assign, assignment] # planted: the process was paused here
+    (finding,) = await bench.inquiry(rounds).ask("N1", act=True)
+    assert finding.decision == "ask_again"
+    assert "grown old" in finding.why
+    assert not shop.moves
