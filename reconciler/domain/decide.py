@@ -80,8 +80,8 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
             return _untrusted(question, _named(answer))
         case Misconfigured(reason):
             return PauseChannel(reason or "the gateway gave no reason")
-        case Rejected():
-            why = f"the gateway refuses to be asked about this number: {_named(answer)}"
+        case Rejected(reason):
+            why = f"the gateway refuses to be asked about this number: {reason or 'no reason given'}"
             return OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE)
         case Unrecognised(raw):
             why = f"the gateway's state {raw} is not one we know"

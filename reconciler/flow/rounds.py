@@ -28,7 +28,6 @@ IDLE_MAX_S = 5.0
 IDLE_MIN_S = 0.02
 TROUBLE_FIRST_S = 1.0
 TROUBLE_MAX_S = 30.0
-INTERRUPTIONS_MAX = 2
 
 
 @dataclass(slots=True)
@@ -159,7 +158,7 @@ class Rounds:
         now = context.clock.now()
         for channel in self.channels:
             await channel.restore(context)
-        await context.ledger.free_leases(INTERRUPTIONS_MAX)
+        await context.ledger.free_leases()
         await self._recover()
         if context.enforcing:
             await context.ledger.wake_would_settle(now)

@@ -103,10 +103,10 @@ class SqlLedger:
             ids = await self._choose(page.connection, channel, now, limit)
             return await watches_of.lease(page.connection, ids, until)
 
-    async def free_leases(self, interruptions_max: int) -> int:
-        """Make due again what a crash left leased, save what was interrupted more often than that in a row."""
+    async def free_leases(self) -> int:
+        """Make due again what a crash left leased."""
         async with self._pen.writing() as page:
-            return await watches_of.free_leases(page.connection, interruptions_max)
+            return await watches_of.free_leases(page.connection)
 
     async def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when the channel's next open watch is due (or its lease ends); None where there is none."""
@@ -213,8 +213,13 @@ class SqlLedger:
     async def _choose(
         self, connection: AsyncConnection, channel: ChannelName, now: datetime, limit: int
     ) -> Sequence[int]:
-        """Choose the newest, and, where more are due than fit, every fourth place over time for the oldest."""
+        """Choose the newest, and, where more are due than fit, every fourth place over time for the oldest.
+
+        Where only suspects are due, one of them, alone.
+        """
         newest = list((await connection.execute(watches_of.due(channel, now, limit + 1, newest=True))).scalars())
+        if not newest:
+            return list((await connection.execute(watches_of.suspects(channel, now))).scalars())
         if len(newest) <= limit:
             return newest
         quarter, self._leased[channel] = divmod(self._leased.get(channel, 0) + limit, SHARE_OF_OLDEST)

@@ -89,7 +89,7 @@ watches = Table(
     # Whether the shop's row was ever seen beyond payment: never taken back.
     Column("was_paid", Boolean, nullable=False),
     UniqueConstraint("order_key", "channel", "out_trade_no", name="watches_attempt"),
-    Index("watches_due", "channel", "due_at", "created_at"),
+    Index("watches_due", "channel", "due_at", "created_at", "interruptions"),
     Index("watches_leased", "leased_until"),
     Index("watches_decision", "last_decision"),
     Index("watches_order_no", "order_no"),

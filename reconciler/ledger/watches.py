@@ -29,6 +29,8 @@ DUE_SORTED_MAX = 20_000
 WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
 DECISION_LENGTH_MAX = 64
+INTERRUPTIONS_MAX = 3
+"""Asks in a row that ended in no update. A watch that had more is leased alone, after all others."""
 
 _Found = Row[Any]
 
@@ -53,8 +55,18 @@ def is_due(channel: ChannelName, now: datetime) -> Select[Any]:
     return select(watches.c.id).where(watches.c.channel == channel, watches.c.due_at <= to_us(now)).limit(1)
 
 
+def suspects(channel: ChannelName, now: datetime) -> Select[Any]:
+    """Select the due watch that was interrupted least among those that were too often: it may be what breaks us."""
+    return (
+        select(watches.c.id)
+        .where(watches.c.channel == channel, watches.c.due_at <= to_us(now))
+        .order_by(watches.c.interruptions, watches.c.due_at, watches.c.id)
+        .limit(1)
+    )
+
+
 def due(channel: ChannelName, now: datetime, limit: int, *, newest: bool) -> Select[Any]:
-    """Select the newest (or oldest) due watches of a channel, out of an index alone.
+    """Select the newest (or oldest) due watches of a channel, out of an index alone, without the suspects.
 
     Where more are due than `DUE_SORTED_MAX`, only so many are sorted: of the newest those that became due last, which
     new attempts are among, and of the oldest those that have been due for longest.
@@ -62,7 +74,11 @@ def due(channel: ChannelName, now: datetime, limit: int, *, newest: bool) -> Sel
     inner = (watches.c.due_at, watches.c.created_at, watches.c.id)
     some = (
         select(watches.c.id, watches.c.created_at)
-        .where(watches.c.channel == channel, watches.c.due_at <= to_us(now))
+        .where(
+            watches.c.channel == channel,
+            watches.c.due_at <= to_us(now),
+            watches.c.interruptions <= INTERRUPTIONS_MAX,
+        )
         .order_by(*([column.desc() for column in inner] if newest else inner))
         .limit(DUE_SORTED_MAX)
         .subquery()
@@ -90,14 +106,13 @@ async def lease(connection: AsyncConnection, ids: Sequence[int], until: datetime
     return [found[item] for item in ids]
 
 
-async def free_leases(connection: AsyncConnection, interruptions_max: int) -> int:
-    """Make due again what a crash left leased, save what was interrupted too often; give the number."""
+async def free_leases(connection: AsyncConnection) -> int:
+    """Make due again what a crash left leased; give the number."""
     result = await connection.execute(
         update(watches)
         .where(
             watches.c.leased_until > 0,  # "is not NULL" uses no index
             watches.c.due_at.is_not(None),
-            watches.c.interruptions <= interruptions_max,
         )
         .values(leased_until=None, due_at=watches.c.next_ask_at)
     )

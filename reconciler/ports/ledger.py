@@ -50,11 +50,11 @@ class Ledger(Protocol):
         """Take due watches of a channel, newest first a quarter for the oldest; nobody else until `until`."""
         ...
 
-    async def free_leases(self, interruptions_max: int) -> int:
-        """Make leased watches due again whose asks were interrupted at most so often in a row; give their number.
+    async def free_leases(self) -> int:
+        """Make leased watches due again, and give their number: for whoever has just taken the lead.
 
-        Called by whoever has just taken the lead: leases then are what a crash left. A watch that was interrupted
-        more often may be what breaks us, and keeps its lease, so that the rest go first.
+        A watch whose asks were interrupted several times in a row may be what breaks us: `lease` gives it out alone,
+        and only when no other is due.
         """
         ...
 

@@ -42,6 +42,7 @@ from reconciler.ports import (
 )
 from reconciler.testing.shelf import (
     ENTRY_KINDS,
+    INTERRUPTIONS_MAX,
     SHARE_OF_OLDEST,
     Contents,
     Intended,
@@ -111,6 +112,8 @@ class MemoryLedger:
         due = [item for item in self._of(channel) if item.due_at is not None and item.due_at <= now]
         if not due or limit < 1:
             return ()
+        trusted = [item for item in due if item.interruptions <= INTERRUPTIONS_MAX]
+        due = trusted or [min(due, key=lambda item: (item.interruptions, item.watch.next_ask_at, item.watch.id))]
         due.sort(key=lambda item: (item.watch.attempt.created_at, item.watch.id), reverse=True)
         if len(due) > limit:
             quarter, self._leased[channel] = divmod(self._leased.get(channel, 0) + limit, SHARE_OF_OLDEST)
@@ -123,14 +126,13 @@ class MemoryLedger:
                 taken.interruptions += 1
         return [item.watch for item in due]
 
-    async def free_leases(self, interruptions_max: int) -> int:
+    async def free_leases(self) -> int:
         """Make due again what a crash left leased."""
         with self._writing() as contents:
             left = [item for item in contents.watches.values() if item.leased_until and not item.watch.ended_at]
-            freed = [item for item in left if item.interruptions <= interruptions_max]
-            for item in freed:
+            for item in left:
                 item.leased_until = None
-            return len(freed)
+            return len(left)
 
     async def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when the next one is due."""

@@ -154,6 +154,7 @@ gateway = "alipay"
 shop_values = ["alipay"]
 endpoint = "{self.serving.alipay_endpoint}"
 app_id = "2021000000000001"
+rate = 1000
 private_key = "file:{keys}/alipay-app-key.pem"
 alipay_public_key = "file:{keys}/alipay-public-key.pem"
 [channels.wechat-main]
@@ -161,6 +162,7 @@ gateway = "wechat"
 shop_values = ["wechat"]
 endpoint = "{self.serving.wechat_endpoint}"
 mchid = "1900000001"
+rate = 1000
 appid = "wx0000000000000001"
 serial_no = "3D0A1C5E7B9F2468ACE013579BDF02468ACE1357"
 private_key = "file:{keys}/wechat-merchant-key.pem"

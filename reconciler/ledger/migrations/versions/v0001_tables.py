@@ -51,7 +51,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         mysql_engine="InnoDB",
     )
-    op.create_index("watches_due", "watches", ["channel", "due_at", "created_at"])
+    op.create_index("watches_due", "watches", ["channel", "due_at", "created_at", "interruptions"])
     op.create_index("watches_leased", "watches", ["leased_until"])
     op.create_index("watches_decision", "watches", ["last_decision"])
     op.create_index("watches_order_no", "watches", ["order_no"])
