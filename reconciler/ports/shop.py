@@ -22,7 +22,18 @@ class Found:
     attempts: tuple[Attempt, ...] = ()
     """Empty for a row without a readable number or time, or of channels that are not ours."""
     strangers: tuple[str, ...] = ()
-    """Channel values on it that nobody configured (and that `shop.ignore_channels` does not name)."""
+    """Channel values on it that nobody configured (and that `shop.ignore_channels` does not name), each once."""
+    unreadable: tuple[str, ...] = ()
+    """What is wrong with each attempt that cannot be read: `no: NULL where a number is due`."""
+    ignored: int = 0
+    """Attempts of channels that `shop.ignore_channels` names: nobody asks about them, and so nobody knows."""
+
+    @property
+    def unwatched(self) -> tuple[str, ...]:
+        """Why some attempt of the order is not watched, if any is not: what is closed elsewhere may be paid there."""
+        strangers = tuple(f"channel {value} is not configured" for value in self.strangers)
+        ignored = (f"{self.ignored} attempts of ignored channels",) if self.ignored else ()
+        return (*self.unreadable, *strangers, *ignored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class NotMoved:
     """The guard did not match and nothing was written. The rows as they are now, read anew on the primary."""
 
     rows: Mapping[OrderKey, Row]
+    why: str = ""
+    """What the database said, where it was not the guard that refused: a constraint, a trigger, a column too short."""
 
 
 class Shop(Protocol):
