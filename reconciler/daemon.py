@@ -23,9 +23,17 @@ from reconciler.events.running import (
     DaemonFailed,
     DaemonStarted,
     DaemonStopped,
+    LeadLost,
     LeadOvertaken,
 )
-from reconciler.events.trouble import HttpUnavailable, LedgerHead, LedgerPruned, ShopIsAvailable, ShopIsUnavailable
+from reconciler.events.trouble import (
+    HttpUnavailable,
+    LedgerHead,
+    LedgerIsUnavailable,
+    LedgerPruned,
+    ShopIsAvailable,
+    ShopIsUnavailable,
+)
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
 from reconciler.ops.calendar import Calendar
@@ -34,7 +42,7 @@ from reconciler.ops.log import Log
 from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
 from reconciler.ops.notify import Notify
-from reconciler.ports import Clock, Gateway, Overtaken, PortError, ShopUnavailable
+from reconciler.ports import Clock, Gateway, LedgerUnavailable, LockLost, Overtaken, PortError, ShopUnavailable
 from reconciler.settings.inventory import secrets_in
 from reconciler.settings.model import Settings
 from reconciler.settings.problems import ConfigurationError
@@ -83,7 +91,7 @@ class Daemon:
     async def once(self) -> tuple[Exit, Tally | None]:
         """Find, ask what is due, settle, and end; the tally, where there was anything to count, says what was done.
 
-        Raises MappingError, ShopUnavailable and LedgerUnavailable.
+        Raises MappingError, ShopUnavailable and LedgerUnavailable where it could not even begin.
         """
         self._listen_to_signals()
         self._introduce(self._settings)
@@ -100,6 +108,15 @@ class Daemon:
         except Overtaken as overtaken:
             self.emit(LeadOvertaken(why=str(overtaken)))
             return Exit.OVERTAKEN, None
+        except LockLost as lost:
+            self.emit(LeadLost(why=str(lost)))
+            return Exit.UNFINISHED, assembly.rounds.context.tally
+        except ShopUnavailable as away:
+            self.emit(ShopIsUnavailable(why=str(away)))
+            return Exit.UNFINISHED, assembly.rounds.context.tally
+        except LedgerUnavailable as away:
+            self.emit(LedgerIsUnavailable(why=str(away)))
+            return Exit.UNFINISHED, assembly.rounds.context.tally
         else:
             unfinished = tally.unanswered or tally.not_applied or due
             return (Exit.UNFINISHED if unfinished else Exit.DONE), tally

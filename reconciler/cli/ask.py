@@ -20,6 +20,7 @@ from reconciler.shops.sql.mapping import MappingError
 from reconciler.wiring import EnvironmentUnusable, assemble
 
 ANSWER_WITHIN_S = 120.0
+CAME_TO_NOTHING = frozenset({"Unavailable", "Throttled", "Untrusted", "Misconfigured"})
 
 
 def ask(
@@ -39,9 +40,11 @@ def ask(
         fail(f"No order with the number {order} in the shop, or none of a configured channel.", Exit.UNFINISHED)
     if json:
         print_json(findings)
-        return
-    for finding in findings:
-        _show(finding, settings, act=settle)
+    else:
+        for finding in findings:
+            _show(finding, settings, act=settle)
+    if any(finding["answer"] in CAME_TO_NOTHING for finding in findings):
+        raise typer.Exit(Exit.UNFINISHED)
 
 
 def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:

@@ -41,10 +41,12 @@ def run(
     daemon = Daemon(options, settings, log, SystemClock())
     try:
         code = _once(daemon, settings) if once else finish(daemon.serve())
-    except (MappingError, EnvironmentUnusable) as error:
+    except MappingError as error:
+        fail("\n".join(f"At {problem}" for problem in error.problems), Exit.CONFIGURATION)
+    except EnvironmentUnusable as error:
         fail(str(error), Exit.CONFIGURATION)
     except ShopUnavailable as error:
-        fail(f"The shop's database cannot be asked: {error}", Exit.UNFINISHED)
+        fail(f"The shop's database cannot be asked: {error}", Exit.CONFIGURATION)
     except LedgerUnavailable as error:
         fail(f"The ledger cannot be used: {error}", Exit.CONFIGURATION if once else Exit.UNFINISHED)
     finally:

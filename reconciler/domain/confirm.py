@@ -133,18 +133,23 @@ def _obstacle_to_reviving(
 
 
 def _review(attempt: Attempt, group: tuple[Order, ...], trade: Trade, policy: Policy, now: datetime) -> OpenCase | None:
-    reasons = [Fact(flag, "present", "a person decides") for flag in trade.flags]
+    reasons = [(f"{flag} is set", Fact(flag, "present", "absent")) for flag in trade.flags]
     if policy.review_over and trade.amount and trade.amount.fen > policy.review_over.fen:
-        reasons.append(Fact("amount", str(trade.amount), f"over {policy.review_over}"))
+        fact = Fact("amount", str(trade.amount), f"settle.review_over {policy.review_over}")
+        reasons.append((f"{trade.amount} is over {policy.review_over}", fact))
     if trade.paid_at is not None and now - trade.paid_at > policy.review_after:
         limit = f"{policy.review_after.total_seconds() / 3600:g} h"
-        reasons.append(Fact("paid_at", trade.paid_at.isoformat(), f"older than {limit}"))
+        fact = Fact("paid_at", trade.paid_at.isoformat(), f"settle.review_after {limit}")
+        reasons.append((f"the payment is older than {limit}", fact))
     if attempt.amount is not None and len(group) == 1 and attempt.amount.fen < group[0].amount.fen:
         # A deposit, an instalment: whether it pays for the whole order, the tables do not say.
-        reasons.append(Fact("attempt's amount", str(attempt.amount), f"less than the order's {group[0].amount}"))
+        fact = Fact("attempt's amount", str(attempt.amount), str(group[0].amount))
+        reasons.append((f"the attempt was for {attempt.amount}, less than the order", fact))
+    for member in group:
+        if member.transaction_id and member.transaction_id != trade.transaction_id:
+            fact = Fact("transaction_id", trade.transaction_id or "missing", member.transaction_id)
+            reasons.append((f"order {member.order_no} carries another transaction already", fact))
     if not reasons:
         return None
-    why = "every fact agrees, but a person must look first: " + ", ".join(
-        f"{fact.name} {fact.ours}" for fact in reasons
-    )
-    return OpenCase(CaseKind.NEEDS_REVIEW, why, tuple(reasons))
+    why = "every fact agrees, but a person must look first: " + ", ".join(reason for reason, _ in reasons)
+    return OpenCase(CaseKind.NEEDS_REVIEW, why, tuple(fact for _, fact in reasons))

@@ -84,7 +84,7 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
             why = f"the gateway refuses to be asked about this number: {reason or 'no reason given'}"
             return OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE)
         case Unrecognised(raw):
-            why = f"the gateway's state {raw} is not one we know"
+            why = f"the gateway said something that we do not know: {raw}"
             return OpenCase(CaseKind.UNRECOGNISED_STATE, why, (Fact("state", raw, "unknown to us"),), Pace.PROBE)
         case _:
             assert_never(answer)

@@ -21,7 +21,7 @@ def compare(attempt: Attempt, orders: Sequence[Order], trade: Trade, policy: Pol
     """
     return (
         _same("out_trade_no", trade.out_trade_no, attempt.out_trade_no),
-        Fact("transaction_id", trade.transaction_id or MISSING, "one is due", agrees=bool(trade.transaction_id)),
+        Fact("transaction_id", trade.transaction_id or MISSING, "any", agrees=bool(trade.transaction_id)),
         *_merchant(attempt, trade, policy),
         _amount(trade.amount, _due(attempt, orders)),
         _same("currency", trade.amount.currency if trade.amount else None, _currency(attempt, orders)),
@@ -75,7 +75,7 @@ def _paid_at(orders: Sequence[Order], trade: Trade, policy: Policy, now: datetim
     ours = f"created {created_at.isoformat()}"
     if trade.paid_at is None:
         return Fact("paid_at", MISSING, ours)
+    theirs = trade.paid_at.astimezone(created_at.tzinfo).isoformat()  # one offset on both sides: people compare them
     if trade.paid_at > now + policy.clock_tolerance:
-        return Fact("paid_at", f"{trade.paid_at.isoformat()}, in the future", ours)
-    agrees = trade.paid_at >= created_at - policy.clock_tolerance
-    return Fact("paid_at", trade.paid_at.isoformat(), ours, agrees=agrees)
+        return Fact("paid_at", f"{theirs}, in the future", ours)
+    return Fact("paid_at", theirs, ours, agrees=trade.paid_at >= created_at - policy.clock_tolerance)

@@ -14,9 +14,10 @@ from reconciler.domain.decision import Settle
 from reconciler.domain.history import History
 from reconciler.domain.order import OrderKey, Row
 from reconciler.events.running import TurnFailed
-from reconciler.flow.apply import Judged, apply, untrusted_run_of
+from reconciler.flow.apply import apply
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context
+from reconciler.flow.judged import Judged, untrusted_run_of
 from reconciler.flow.settle import settle
 from reconciler.ports import Batch, PortError, Question, ShopUnavailable, Watch, WatchUpdate
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.order import Attempt, UnreadableOrder
+from reconciler.domain.order import Attempt, Order, OrderState, UnreadableOrder
 from reconciler.domain.schedule import next_ask
 from reconciler.events.trouble import ChannelUnconfigured
 from reconciler.flow.apply import announce
@@ -67,7 +67,7 @@ class Finder:
             since = min(since, self._policy.since)
         if last := await context.ledger.mark(WALKED_MARK):
             since = min(since, datetime.fromisoformat(last))
-        found = await self._go_through(await context.shop.before(since))
+        found = await self._go_through(await context.shop.before(since), since)
         await context.ledger.set_mark(WALKED_MARK, now.isoformat())
         if await context.ledger.mark(QUICK_MARK) is None:
             await self._keep(from_=newest, seen=newest, now=now)
@@ -79,13 +79,14 @@ class Finder:
         mark = {"from": from_, "seen": seen, "seen_at": now.isoformat()}
         await self._context.ledger.set_mark(QUICK_MARK, json.dumps(mark))
 
-    async def _go_through(self, after: Position) -> int:
+    async def _go_through(self, after: Position, since: datetime | None = None) -> int:
+        """Make watches of the candidates from a position on, of those created since then."""
         total = 0
         strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
             page: Page = await self._context.shop.candidates(position, PAGE_ROWS)
-            total += await self._take(page)
+            total += await self._take(page, since)
             strangers.update(value for found in page.found for value in found.strangers)
             position = page.next
         for value, orders in strangers.items():
@@ -95,35 +96,43 @@ class Finder:
         self._context.tally.found += total
         return total
 
-    async def _take(self, page: Page) -> int:
+    async def _take(self, page: Page, since: datetime | None) -> int:
         context = self._context
         now = context.clock.now()
-        cases = tuple(_unreadable(found.row) for found in page.found if isinstance(found.row, UnreadableOrder))
+        cases = tuple(case for found in page.found for case in _unreadable(found, since))
         if cases:
             announce(context, cases, await context.ledger.record(Batch(cases=cases), now))
-        new = tuple(self._watches(page.found, now))
+        new = tuple(self._watches(page.found, now, since))
         return await context.ledger.watch(new, now) if new else 0
 
-    def _watches(self, found: tuple[Found, ...], now: datetime) -> Iterator[NewWatch]:
+    def _watches(self, found: tuple[Found, ...], now: datetime, since: datetime | None) -> Iterator[NewWatch]:
         for candidate in found:
+            waits = isinstance(candidate.row, Order) and candidate.row.state is OrderState.PENDING
             for attempt in candidate.attempts:
-                yield self.watch_for(attempt, now)
+                if since is None or attempt.created_at >= since:
+                    yield self.watch_for(attempt, now, waits=waits)
 
-    def watch_for(self, attempt: Attempt, now: datetime) -> NewWatch:
+    def watch_for(self, attempt: Attempt, now: datetime, *, waits: bool = False) -> NewWatch:
         """Make the watch of an attempt: due at its first age, or now where that has passed."""
         # A shop whose clock runs ahead must not put off the first ask.
         attempt = replace(attempt, created_at=min(attempt.created_at, now))
         due = next_ask(attempt.created_at, None, now, self._context.policy.ages)
-        return NewWatch(attempt, due or now)
+        return NewWatch(attempt, due or now, waits)
 
 
-def _unreadable(row: UnreadableOrder) -> CaseReport:
-    return CaseReport(
-        kind=CaseKind.UNREADABLE_ORDER,
-        order_key=row.key,
-        order_no=row.order_no,
-        channel=None,
-        out_trade_no="",
-        why=f"the order waits for a payment and cannot be read: {row.problem}",
-        facts=(Fact("order", "not asked", row.problem),),
-    )
+def _unreadable(found: Found, since: datetime | None) -> Iterator[CaseReport]:
+    """Give the case of a row that cannot be read, or of attempts of it; old ones are beyond the walk."""
+    row = found.row
+    if isinstance(row, Order) and since is not None and row.created_at < since:
+        return
+    problems = [*([row.problem] if isinstance(row, UnreadableOrder) else []), *found.unreadable]
+    if problems:
+        yield CaseReport(
+            kind=CaseKind.UNREADABLE_ORDER,
+            order_key=row.key,
+            order_no=row.order_no,
+            channel=None,
+            out_trade_no="",
+            why=f"the order waits for a payment and cannot be read: {'; '.join(problems)}",
+            facts=tuple(Fact("order", "not asked", problem) for problem in problems),
+        )

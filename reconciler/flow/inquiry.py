@@ -10,11 +10,11 @@ from reconciler.domain.case import Fact
 from reconciler.domain.decision import name_of as name_of_decision
 from reconciler.domain.facts import compare
 from reconciler.domain.order import Order, Row, UnreadableOrder
-from reconciler.flow.apply import Judged, ask_of, update_of, why_of
 from reconciler.flow.ask import Asker
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context
 from reconciler.flow.find import Finder, FindPolicy
+from reconciler.flow.judged import Judged, ask_of, update_of, why_of
 from reconciler.ports import Batch, Watch
 
 FINDINGS_MAX = 64

@@ -177,15 +177,19 @@ class Rounds:
             else:
                 await context.ledger.wake(intention.order_keys, now)
                 context.recovering.update(dict.fromkeys(intention.order_keys, intention))
+                self._tell(intention, "found open: the gateway is asked again, then it is decided anew")
 
     async def _close_the_book(self, intention: OpenIntention, outcome: Outcome, why: str, now: datetime) -> None:
         await self.context.ledger.conclude(intention.id, outcome, why, Batch(), now)
+        self._tell(intention, f"{outcome.value}: {why}")
+
+    def _tell(self, intention: OpenIntention, outcome: str) -> None:
         self.context.events.emit(
             SettleRecovered(
                 order_no=intention.order_no,
                 channel=intention.channel,
                 transaction_id=intention.transaction_id,
-                outcome=f"{outcome.value}: {why}",
+                outcome=outcome,
             )
         )
 

@@ -11,8 +11,9 @@ from reconciler.domain.decide import decide
 from reconciler.domain.decision import Done, OpenCase, Settle
 from reconciler.domain.order import Order, OrderKey, Row
 from reconciler.events.orders import CaseEnded, OrderCallbackWon, OrderSettled, SettleRecovered
-from reconciler.flow.apply import Judged, announce, apply, ask_of, report_of, update_of
+from reconciler.flow.apply import announce, apply
 from reconciler.flow.context import Context
+from reconciler.flow.judged import Judged, ask_of, report_of, update_of
 from reconciler.ports import Batch, EndCases, Intention, IntentionId, Move, Moved, NotMoved, Outcome, Taken
 
 
@@ -46,8 +47,8 @@ async def settle(context: Context, item: Judged) -> set[OrderKey]:
     match result:
         case Moved():
             await _moved(context, item, intention, begun.id)
-        case NotMoved(rows):
-            await _not_moved(context, item, intention, begun.id, rows.get(item.watch.attempt.order_key))
+        case NotMoved():
+            await _not_moved(context, item, intention, begun.id, result)
     return keys
 
 
@@ -79,6 +80,7 @@ async def _moved(context: Context, item: Judged, intention: Intention, begun: In
     update = replace(
         update_of(context, item, now),
         ended=True,
+        shows_paid=True,
         decision=Outcome.SETTLED.value,
         why="moved forward by us",
         ask=ask_of(item.reply, f"{Outcome.SETTLED.value}: {intention.why}"),
@@ -105,10 +107,10 @@ async def _moved(context: Context, item: Judged, intention: Intention, begun: In
 
 
 async def _not_moved(
-    context: Context, item: Judged, intention: Intention, begun: IntentionId, fresh: Row | None
+    context: Context, item: Judged, intention: Intention, begun: IntentionId, refusal: NotMoved
 ) -> None:
     """Decide anew on the row as it is now: the callback won, or it is a case. Nothing was written to the shop."""
-    now = context.clock.now()
+    now, fresh, why = context.clock.now(), refusal.rows.get(item.watch.attempt.order_key), refusal.why
     subject = Subject(item.watch.attempt, fresh, () if fresh is None else (fresh,))
     assert item.reply is not None  # noqa: S101 # `_intention` saw it
     decision = decide(subject, item.reply, item.history, context.policy, now)
@@ -128,7 +130,7 @@ async def _not_moved(
             )
         )
         return
-    case = decision if isinstance(decision, OpenCase) else _refused(item, fresh)
+    case = decision if isinstance(decision, OpenCase) else _refused(item, fresh, why)
     judged = replace(item, subject=subject, decision=case)
     report = report_of(judged, case)
     batch = Batch(updates=(update_of(context, judged, now),), cases=(report,))
@@ -137,12 +139,15 @@ async def _not_moved(
     announce(context, (report,), outcomes)
 
 
-def _refused(item: Judged, fresh: Row | None) -> OpenCase:
+def _refused(item: Judged, fresh: Row | None, said: str) -> OpenCase:
     before = item.subject.row
     was = f"status {before.status}, {before.amount}" if isinstance(before, Order) else "unreadable"
     now_is = f"status {fresh.status}, {fresh.amount}" if isinstance(fresh, Order) else "unreadable or gone"
-    why = "paid, and the shop's row did not take it: it is not as it was read a moment before"
-    return OpenCase(CaseKind.SETTLE_REFUSED, why, (Fact("row", f"as read: {was}", f"now: {now_is}"),))
+    reason = f"the database says: {said}" if said else "it is not as it was read a moment before"
+    facts = [Fact("row", f"as read: {was}", f"now: {now_is}")]
+    if said:
+        facts.append(Fact("database", "settle", said))
+    return OpenCase(CaseKind.SETTLE_REFUSED, f"paid, and the shop's row did not take it: {reason}", tuple(facts))
 
 
 def _taken(item: Judged, taken: Taken, intention: Intention) -> OpenCase:

@@ -33,17 +33,27 @@ INTERRUPTIONS_MAX = 3
 """Asks in a row that ended in no update. A watch that had more is leased alone, after all others."""
 
 _Found = Row[Any]
+_OF_KNOWN = tuple(watches.c[name] for name in ("id", "order_key", "channel", "out_trade_no", "was_paid", "ended_at"))
 
 
 async def add(connection: AsyncConnection, new: Sequence[NewWatch]) -> int:
-    """Insert the attempts that are not known yet; give their number. The pen keeps every other writer out."""
+    """Insert the attempts that are not known yet; give their number. The pen keeps every other writer out.
+
+    A watch that ended with its order paid, and whose order waits for payment again, is woken.
+    """
     wanted = {_identity(item.attempt): item for item in new}
     for keys in chunks(sorted({key for key, _, _ in wanted})):
         known = await connection.execute(
-            select(watches.c.order_key, watches.c.channel, watches.c.out_trade_no).where(watches.c.order_key.in_(keys))
+            select(*_OF_KNOWN, watches.c.id, watches.c.was_paid, watches.c.ended_at).where(
+                watches.c.order_key.in_(keys)
+            )
         )
-        for row in known:
-            wanted.pop((row.order_key, row.channel, row.out_trade_no), None)
+        for row in known.all():
+            item = wanted.pop((row.order_key, row.channel, row.out_trade_no), None)
+            if item is not None and item.waits and row.was_paid and row.ended_at is not None:
+                due = to_us(item.next_ask_at)
+                awake = {"ended_at": None, "due_at": due, "next_ask_at": due}
+                await connection.execute(update(watches).where(watches.c.id == row.id).values(awake))
     rows = [_new_row(item) for item in wanted.values()]
     if rows:
         await connection.execute(insert(watches), rows)

@@ -24,6 +24,8 @@ class NewWatch:
 
     attempt: Attempt
     next_ask_at: datetime
+    waits: bool = False
+    """The shop's row waits for a payment: a watch that ended with the order paid is asked once more, and told of."""
 
 
 @dataclass(frozen=True, slots=True)

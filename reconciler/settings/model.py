@@ -163,8 +163,6 @@ ANY_VALUE = object()
 WITHOUT_EFFECT: Mapping[str, object] = {
     "shop.preset": ANY_VALUE,
     "shop.read_url": ANY_VALUE,
-    "shop.tls": ANY_VALUE,
-    "shop.tls_ca": ANY_VALUE,
     "shop.orders.read_from": ANY_VALUE,
     "settle.by": "webhook",
     "settle.webhook": ANY_VALUE,

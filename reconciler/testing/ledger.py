@@ -104,7 +104,14 @@ class MemoryLedger:
                 if identity(watch) not in known:
                     known.add(identity(watch))
                     contents.watches[watch.id] = Watched(watch)
+                elif item.waits:
+                    self._wake_paid(contents, watch)
             return len(known) - before
+
+    def _wake_paid(self, contents: Contents, again: Watch) -> None:
+        for item in contents.watches.values():
+            if identity(item.watch) == identity(again) and item.was_paid and item.watch.ended_at:
+                item.watch = replace(item.watch, ended_at=None, next_ask_at=again.next_ask_at)
 
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
         """Take due watches."""

@@ -199,6 +199,17 @@ class WatchConformance(Leading):
         assert await ledger.wake_would_settle(NOW) == 1
         assert [watch.id for watch in await lease(ledger, 9)] == [watches[0].id]
 
+    async def test_an_order_that_was_paid_and_waits_again_is_asked_again(self, ledger: Ledger) -> None:
+        known = [NewWatch(attempt("1"), NOW), NewWatch(attempt("2"), NOW)]
+        await ledger.watch(known, NOW)
+        first, second = sorted(await lease(ledger, 9), key=lambda watch: watch.id)
+        ended = (replace(update(first, ended=True), shows_paid=True), update(second, ended=True))
+        await ledger.record(Batch(updates=ended), NOW)
+        assert await ledger.watch(known, NOW) == 0
+        assert await lease(ledger, 9) == ()
+        assert await ledger.watch([replace(item, waits=True) for item in known], NOW) == 0
+        assert [watch.id for watch in await lease(ledger, 9)] == [first.id]
+
     async def test_what_was_interrupted_too_often_is_leased_alone_and_last(self, bench: Bench, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("2"), NOW)], NOW)
         for _ in range(4):

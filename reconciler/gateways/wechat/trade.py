@@ -14,6 +14,7 @@ from reconciler.gateways.strict_json import Json, object_of, text_of
 YEARS: Final = range(2000, 2101)
 
 _MERCHANT = ("appid", "mchid")
+_OTHERS = ("sp_appid", "sp_mchid", "sub_appid", "sub_mchid")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -56,8 +57,10 @@ def _amount(amount: Json) -> Money | None:
 
 
 def _merchant(members: Json) -> Merchant:
-    facts = ((name, identifier(text_of(members, name))) for name in _MERCHANT)
-    return tuple((name, value) for name, value in facts if value is not None)
+    facts = [(name, identifier(text_of(members, name))) for name in _MERCHANT]
+    # Named at all, they say that somebody else was paid, or by somebody else's leave: never left out for being odd.
+    facts += [(name, identifier(text_of(members, name)) or "unreadable") for name in _OTHERS if members.get(name)]
+    return tuple(sorted((name, value) for name, value in facts if value is not None))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -31,7 +31,7 @@ from reconciler.events.trouble import (
     ShopIsUnavailable,
 )
 from reconciler.flow.rounds import Rounds
-from reconciler.ports import LockLost, Overtaken, ShopUnavailable
+from reconciler.ports import Found, LockLost, Overtaken, Page, Position, ShopUnavailable
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.ledger import MemoryLedger
 from tests.unit.flow.bench import ALIPAY, NOON, WECHAT, Bench
@@ -443,3 +443,70 @@ async def test_an_answer_that_grew_old_before_it_was_decided_moves_nothing(bench
     assert finding.decision == "ask_again"
     assert "grown old" in finding.why
     assert not shop.moves
+
+
+async def test_an_order_that_we_settled_and_that_waits_again_goes_to_a_person(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    await bench.once()
+    bench.shop().change("1", state=OrderState.PENDING, transaction_id=None)
+    await bench.clock.advance(60)
+    rounds = await bench.once()
+    assert await kinds(rounds) == [("N1", CaseKind.NEEDS_REVIEW)]
+    assert len(bench.events.of(OrderSettled)) == 1
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
+
+
+async def test_a_declared_group_that_we_settled_was_not_won_by_a_callback(bench: Bench) -> None:
+    bench.shared_payment = True
+    bench.policy = Policy(shared_payment=True)
+    bench.order("1", "SAME")
+    bench.order("2", "SAME")
+    bench.pay("SAME", amount=Money(2 * 9900))
+    rounds = await bench.once()
+    assert len(bench.events.of(OrderSettled)) == 2
+    assert not bench.events.of(OrderCallbackWon)
+    assert rounds.context.tally.callback_won == 0
+
+
+async def test_an_order_with_an_attempt_that_nobody_watches_is_not_closed(bench: Bench) -> None:
+    bench.policy = Policy(closes_orders=True)
+    bench.order("1")
+    bench.gateway().will_answer("N1", Closed(Trade("N1")))
+    shop = bench.shop()
+    look_up = shop.look_up
+
+    async def with_a_stranger(number: str) -> tuple[Found, ...]:
+        return tuple(replace(found, strangers=("paypal",)) for found in await look_up(number))
+
+    shop.look_up = with_a_stranger  # type: ignore[method-assign] # planted
+    rounds = await bench.once(bench.process(shop))
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
+    (watch,) = (await rounds.context.ledger.story("N1")).watches
+    assert "paypal" in watch.why
+
+
+async def test_an_attempt_that_cannot_be_read_is_a_case_beside_those_that_can(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1", amount=Money(1))
+    shop = bench.shop()
+    candidates = shop.candidates
+
+    async def one_unreadable(after: Position, limit: int) -> Page:
+        page = await candidates(after, limit)
+        return replace(page, found=tuple(replace(found, unreadable=("no: NULL",)) for found in page.found))
+
+    shop.candidates = one_unreadable  # type: ignore[method-assign] # planted
+    rounds = await bench.once(bench.process(shop))
+    assert sorted(kind.value for _, kind in await kinds(rounds)) == ["amount_mismatch", "unreadable_order"]
+
+
+async def test_a_case_ends_when_the_shop_has_the_payment_by_whoevers_hand(bench: Bench) -> None:
+    bench.order("1")
+    trade = bench.pay("N1", amount=Money(1))
+    rounds = await bench.once()
+    assert await kinds(rounds) == [("N1", CaseKind.AMOUNT_MISMATCH)]
+    bench.shop().change("1", state=OrderState.PAID, transaction_id=trade.transaction_id)
+    await bench.clock.advance(600)
+    rounds = await bench.once()
+    assert await kinds(rounds) == []

@@ -192,6 +192,16 @@ def test_a_missing_or_odd_merchant_is_left_out(gateway: WechatGateway) -> None:
     assert trade.merchant == ()
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"), [("1900000008", "1900000008"), ("19\u202e", "unreadable"), (8, "unreadable")]
+)
+def test_a_sub_merchant_that_is_named_is_never_left_out(gateway: WechatGateway, said: object, shown: str) -> None:
+    """Somebody else was paid: the facts of a channel that has no sub_mchid must not agree."""
+    trade = trade_of(read(gateway, signed(TRADE | {"sub_mchid": said})).answer)
+    assert ("sub_mchid", shown) in trade.merchant
+    assert trade.merchant != gateway.merchant
+
+
 LATE = timedelta(minutes=5, seconds=2)
 
 

@@ -1,0 +1,123 @@
+"""What was decided about one watch, and what that does to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.domain.answer import (
+    Closed,
+    Misconfigured,
+    NotCreated,
+    Paid,
+    Refunded,
+    Rejected,
+    Reply,
+    Throttled,
+    Unavailable,
+    Unpaid,
+    Unrecognised,
+    Untrusted,
+    name_of,
+    reason_of,
+)
+from reconciler.domain.confirm import Subject
+from reconciler.domain.decide import when_next
+from reconciler.domain.decision import Decision, OpenCase, Settle
+from reconciler.domain.decision import name_of as name_of_decision
+from reconciler.domain.history import History
+from reconciler.domain.order import Order, OrderState, Row
+from reconciler.flow.context import Context
+from reconciler.ports import Ask, CaseReport, Watch, WatchUpdate
+
+PARKED = timedelta(hours=24)
+"""In mode observe no watch ends: one that would have is looked at again a day later."""
+WOULD_SETTLE = "would_settle"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A watch, what was known, and what was decided."""
+
+    watch: Watch
+    subject: Subject
+    history: History
+    decision: Decision
+    reply: Reply | None
+    was: Row | None
+    """The row as read before asking."""
+
+
+def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
+    """Say what the decision does to its watch."""
+    watch, reply = item.watch, item.reply
+    answered = reply is not None and uses_an_age(reply)
+    failures = watch.failures if reply is None else 0 if answered else watch.failures + 1
+    asked_at = reply.asked_at if reply else None
+    next_ask_at = when_next(item.decision, item.subject, context.policy, now, failures, asked_at)
+    ended = next_ask_at is None and context.enforcing
+    name = WOULD_SETTLE if isinstance(item.decision, Settle) else name_of_decision(item.decision)
+    return WatchUpdate(
+        watch=watch.id,
+        next_ask_at=next_ask_at or now + PARKED,
+        last_answered_at=reply.asked_at if reply and answered else watch.last_answered_at,
+        failures=failures,
+        untrusted_run=item.history.untrusted_run,
+        decision=name,
+        why=why_of(item.decision),
+        ended=ended,
+        ask=ask_of(reply, f"{name}: {why_of(item.decision)}"),
+        last_verified=name_of(reply.answer) if reply and reply.verified else None,
+        transaction_id=reply.answer.trade.transaction_id if reply and isinstance(reply.answer, Paid) else None,
+        shows_paid=any(_shows_paid(row) for row in (item.was, item.subject.row)),
+    )
+
+
+def ask_of(reply: Reply | None, decision: str) -> Ask | None:
+    """Give one ask as the watch remembers it."""
+    if reply is None:
+        return None
+    return Ask(reply.asked_at, name_of(reply.answer), reason_of(reply.answer), reply.duration_ms, decision)
+
+
+def why_of(decision: Decision) -> str:
+    """Give the decision's own words."""
+    return decision.why
+
+
+def report_of(item: Judged, case: OpenCase) -> CaseReport:
+    """Make the case report of a decision, with the answer as evidence."""
+    attempt, reply = item.watch.attempt, item.reply
+    return CaseReport(
+        kind=case.kind,
+        order_key=attempt.order_key,
+        order_no=attempt.order_no,
+        channel=attempt.channel,
+        out_trade_no=attempt.out_trade_no,
+        why=case.why,
+        facts=case.facts,
+        evidence=reply.evidence if reply else None,
+        key=reply.key if reply else None,
+    )
+
+
+def untrusted_run_of(watch: Watch, reply: Reply | None) -> int:
+    """Count the untrusted answers in a row for this attempt, the present one included."""
+    if reply is None or isinstance(reply.answer, Unavailable | Throttled | Misconfigured):
+        return watch.untrusted_run
+    return 0 if uses_an_age(reply) else watch.untrusted_run + 1
+
+
+def uses_an_age(reply: Reply) -> bool:
+    """Whether the gateway said something, so that its age is answered: what does not verify said nothing."""
+    match reply.answer:
+        case Unavailable() | Throttled() | Untrusted() | Misconfigured():
+            return False
+        case Paid() | Refunded() | Unpaid() | Closed():
+            return reply.verified
+        case NotCreated() | Rejected() | Unrecognised():
+            return True
+
+
+def _shows_paid(row: Row | None) -> bool:
+    return isinstance(row, Order) and row.state in {OrderState.PAID, OrderState.REFUNDED}
