@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading, say
+from reconciler.domain.money import Money
 from reconciler.exit import Exit
 from reconciler.ports import Story, StoryEntry, Watch
 from reconciler.settings.model import Settings
@@ -88,7 +89,7 @@ def _lines(known: Known) -> Iterator[str]:
 def _happened(watch: Watch, story: Story) -> Iterator[tuple[datetime, str]]:
     """Give every ask, and every entry of this attempt (or of the order as a whole)."""
     for ask in watch.asks:
-        reason = f" ({ask.reason})" if ask.reason else ""
+        reason = f" ({ask.reason})" if ask.reason and ask.reason not in ask.decision else ""
         yield ask.asked_at, f"asked     {ask.answer}{reason} in {ask.duration_ms} ms: {ask.decision}"
     for entry in story.entries:
         same_order = entry.entry.order_key in {None, watch.attempt.order_key}
@@ -97,9 +98,11 @@ def _happened(watch: Watch, story: Story) -> Iterator[tuple[datetime, str]]:
 
 
 def _entry(entry: StoryEntry) -> str:
-    body = entry.entry.body
-    told = ("kind", "transaction_id", "amount_fen", "outcome", "why", "ending")
-    facts = ", ".join(f"{name} {body[name]}" for name in told if body.get(name) not in {None, ""})
+    body = dict(entry.entry.body)
+    if isinstance(body.get("amount_fen"), int):
+        body["amount"] = Money(int(str(body["amount_fen"])), str(body.get("currency", "CNY")))
+    told = ("case_kind", "amount", "transaction_id", "outcome", "why", "ending")
+    facts = ", ".join(str(body[name]) for name in told if body.get(name) not in {None, ""})
     return f"ledger    {entry.entry.kind} (entry {entry.id}): {facts}"
 
 

@@ -75,9 +75,9 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
                 return _untrusted(question, why)
             return _usable(question, answer)
         case Unavailable() | Throttled():
-            return _unanswered(question, _named(answer))
+            return _unanswered(question, _said(answer))
         case Untrusted():
-            return _untrusted(question, _named(answer))
+            return _untrusted(question, _said(answer))
         case Misconfigured(reason):
             return PauseChannel(reason or "the gateway gave no reason")
         case Rejected(reason):
@@ -141,9 +141,9 @@ def _distrust(subject: Subject, reply: Reply, answer: Usable, now: datetime) -> 
     return ""
 
 
-def _named(answer: Answer) -> str:
-    reason = reason_of(answer)
-    return f"{name_of(answer)}: {reason}" if reason else name_of(answer)
+def _said(answer: Answer) -> str:
+    """Give the answer's own words; where it has none, its name."""
+    return reason_of(answer) or name_of(answer)
 
 
 # ------------------------------------------------------------------------------------------------------ usable answers

@@ -85,8 +85,9 @@ class Finder:
         strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
+            read_at = self._context.clock.now()
             page: Page = await self._context.shop.candidates(position, PAGE_ROWS)
-            total += await self._take(page, since)
+            total += await self._take(page, read_at, since)
             strangers.update(value for found in page.found for value in found.strangers)
             position = page.next
         for value, orders in strangers.items():
@@ -96,28 +97,30 @@ class Finder:
         self._context.tally.found += total
         return total
 
-    async def _take(self, page: Page, since: datetime | None) -> int:
+    async def _take(self, page: Page, read_at: datetime, since: datetime | None) -> int:
         context = self._context
         now = context.clock.now()
         cases = tuple(case for found in page.found for case in _unreadable(found, since))
         if cases:
             announce(context, cases, await context.ledger.record(Batch(cases=cases), now))
-        new = tuple(self._watches(page.found, now, since))
+        new = tuple(
+            self.watch_for(attempt, now, waits_at=read_at if _waits(found) else None)
+            for found in page.found
+            for attempt in found.attempts
+            if since is None or attempt.created_at >= since
+        )
         return await context.ledger.watch(new, now) if new else 0
 
-    def _watches(self, found: tuple[Found, ...], now: datetime, since: datetime | None) -> Iterator[NewWatch]:
-        for candidate in found:
-            waits = isinstance(candidate.row, Order) and candidate.row.state is OrderState.PENDING
-            for attempt in candidate.attempts:
-                if since is None or attempt.created_at >= since:
-                    yield self.watch_for(attempt, now, waits=waits)
-
-    def watch_for(self, attempt: Attempt, now: datetime, *, waits: bool = False) -> NewWatch:
+    def watch_for(self, attempt: Attempt, now: datetime, *, waits_at: datetime | None = None) -> NewWatch:
         """Make the watch of an attempt: due at its first age, or now where that has passed."""
         # A shop whose clock runs ahead must not put off the first ask.
         attempt = replace(attempt, created_at=min(attempt.created_at, now))
         due = next_ask(attempt.created_at, None, now, self._context.policy.ages)
-        return NewWatch(attempt, due or now, waits)
+        return NewWatch(attempt, due or now, waits_at)
+
+
+def _waits(found: Found) -> bool:
+    return isinstance(found.row, Order) and found.row.state is OrderState.PENDING
 
 
 def _unreadable(found: Found, since: datetime | None) -> Iterator[CaseReport]:

@@ -50,7 +50,7 @@ async def add(connection: AsyncConnection, new: Sequence[NewWatch]) -> int:
         )
         for row in known.all():
             item = wanted.pop((row.order_key, row.channel, row.out_trade_no), None)
-            if item is not None and item.waits and row.was_paid and row.ended_at is not None:
+            if item is not None and _waits_again(item, row.ended_at, was_paid=row.was_paid):
                 due = to_us(item.next_ask_at)
                 awake = {"ended_at": None, "due_at": due, "next_ask_at": due}
                 await connection.execute(update(watches).where(watches.c.id == row.id).values(awake))
@@ -58,6 +58,11 @@ async def add(connection: AsyncConnection, new: Sequence[NewWatch]) -> int:
     if rows:
         await connection.execute(insert(watches), rows)
     return len(rows)
+
+
+def _waits_again(item: NewWatch, ended_at: int | None, *, was_paid: bool) -> bool:
+    """Whether the row was seen to wait after its watch had ended with the order paid."""
+    return item.waits_at is not None and ended_at is not None and was_paid and ended_at < to_us(item.waits_at)
 
 
 def is_due(channel: ChannelName, now: datetime) -> Select[Any]:

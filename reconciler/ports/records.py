@@ -24,8 +24,9 @@ class NewWatch:
 
     attempt: Attempt
     next_ask_at: datetime
-    waits: bool = False
-    """The shop's row waits for a payment: a watch that ended with the order paid is asked once more, and told of."""
+    waits_at: datetime | None = None
+    """When the shop's row was seen to wait for a payment, if it was: a watch that had ended before with the order paid
+    is asked once more, and told of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,13 +104,14 @@ class MemoryLedger:
                 if identity(watch) not in known:
                     known.add(identity(watch))
                     contents.watches[watch.id] = Watched(watch)
-                elif item.waits:
-                    self._wake_paid(contents, watch)
+                elif item.waits_at is not None:
+                    self._wake_paid(contents, watch, item.waits_at)
             return len(known) - before
 
-    def _wake_paid(self, contents: Contents, again: Watch) -> None:
+    def _wake_paid(self, contents: Contents, again: Watch, waits_at: datetime) -> None:
         for item in contents.watches.values():
-            if identity(item.watch) == identity(again) and item.was_paid and item.watch.ended_at:
+            ended_at = item.watch.ended_at
+            if identity(item.watch) == identity(again) and item.was_paid and ended_at and ended_at < waits_at:
                 item.watch = replace(item.watch, ended_at=None, next_ask_at=again.next_ask_at)
 
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:

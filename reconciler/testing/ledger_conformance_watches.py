@@ -207,7 +207,9 @@ class WatchConformance(Leading):
         await ledger.record(Batch(updates=ended), NOW)
         assert await ledger.watch(known, NOW) == 0
         assert await lease(ledger, 9) == ()
-        assert await ledger.watch([replace(item, waits=True) for item in known], NOW) == 0
+        assert await ledger.watch([replace(item, waits_at=NOW) for item in known], NOW) == 0
+        assert await lease(ledger, 9) == (), "the row was read before the watch ended"
+        assert await ledger.watch([replace(item, waits_at=LATER) for item in known], NOW) == 0
         assert [watch.id for watch in await lease(ledger, 9)] == [first.id]
 
     async def test_what_was_interrupted_too_often_is_leased_alone_and_last(self, bench: Bench, ledger: Ledger) -> None:

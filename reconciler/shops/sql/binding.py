@@ -23,6 +23,8 @@ def bind(connection: Connection, mapping: ShopMapping) -> BoundShop:
     orders = binder.orders(mapping.orders, has_attempts=mapping.attempts is not None)
     attempts = binder.attempts(mapping.attempts) if mapping.attempts is not None else None
     channel_column = (attempts.channel if attempts else None) or (orders.channel if orders else None)
+    if orders is not None:
+        binder.channels_apart(mapping)
     channel_of = binder.channels(mapping, channel_column)
     if fitting.problems or orders is None:
         raise MappingError(tuple(dict.fromkeys(fitting.problems)))
@@ -101,6 +103,7 @@ class _Binder:
             write_paid_at=write["paid_at"] or maybe["paid_at"],
             touch=tuple(column for column in touch if column is not None),
             set=constants,
+            is_time_indexed=mapping.created_at in source.indexed,
             **maybe,
         )
 
@@ -122,16 +125,21 @@ class _Binder:
         where = self.fitting.where(f"{at}.where", mapping.where, source)
         if key is None or order is None or number is None:
             return None
-        return BoundAttempts(source.sql, key, order, number, created_at, channel, amount, where)
+        is_time_indexed = mapping.created_at in source.indexed
+        return BoundAttempts(source.sql, key, order, number, created_at, channel, amount, where, is_time_indexed)
+
+    def channels_apart(self, mapping: ShopMapping) -> None:
+        is_mapped = mapping.orders.channel or (mapping.attempts is not None and mapping.attempts.channel)
+        if len(mapping.channels) > 1 and not is_mapped and not mapping.ask_all_channels:
+            self.fitting.problems.append(
+                f"shop.orders.channel: needed to tell {len(mapping.channels)} channels apart; "
+                'or set ask.channels = "all"'
+            )
 
     def channels(self, mapping: ShopMapping, column: Column | None) -> dict[str, ChannelName]:
+        """Say whose each value of the channel column is. Without the column every channel may own every row."""
         known: dict[str, ChannelName] = {}
         if column is None:
-            if len(mapping.channels) > 1 and not mapping.ask_all_channels:
-                self.fitting.problems.append(
-                    f"shop.orders.channel: needed to tell {len(mapping.channels)} channels apart; "
-                    'or set ask.channels = "all"'
-                )
             return known
         for channel, values in mapping.channels.items():
             if not values and not mapping.ask_all_channels:
@@ -139,7 +147,7 @@ class _Binder:
                     f"channels.{channel}.shop_values: empty, so that no order can be this channel's"
                 )
             for value in values:
-                shows = self.fitting.shows(f"channels.{channel}.shop_values", column, value)
+                shows = _as_shown(column, value)
                 if known.setdefault(shows, channel) != channel:
                     self.fitting.problems.append(f"channels.{channel}.shop_values: {value} is {known[shows]}'s already")
         return known
@@ -186,3 +194,11 @@ class _Binder:
             elif column is not None and (forms := self.fitting.forms(at, column, value)):
                 constants.append((column, forms[0]))
         return tuple(constants)
+
+
+def _as_shown(column: Column, value: str) -> str:
+    """Give a shop value as the column would show it. One that the column can never hold is no fault: it never matches."""
+    try:
+        return column.text(column.forms(value)[0]) or ""
+    except ValueError:
+        return value

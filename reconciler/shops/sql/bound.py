@@ -54,6 +54,8 @@ class BoundOrders:
     write_paid_at: Column | None
     touch: tuple[Column, ...]
     set: tuple[tuple[Column, object | Template], ...]
+    is_time_indexed: bool
+    """Whether an index begins with `created_at`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +70,7 @@ class BoundAttempts:
     channel: Column | None
     amount: Column | None
     where: TextClause | None
+    is_time_indexed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import ipaddress
 import ssl
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -31,6 +32,10 @@ ERROR_TEXT_LENGTH_MAX = 300
 _DRIVERS = {"sqlite": "aiosqlite", "mysql": "asyncmy", "postgresql": "asyncpg"}
 _EXTRAS = {"mysql": "mysql", "postgresql": "postgres"}
 _WRITES = "reconciler_writes"
+_FILE = "reconciler_file"
+
+FileIdentity = tuple[int, int]
+"""Device and inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,24 @@ def open_engine(access: Access) -> AsyncEngine:
 
 
 def sqlite_path(access: Access) -> Path | None:
-    """Give the database file, symlinks resolved; None for a server."""
+    """Give the path of the database file, as configured; None for a server."""
     url = _parse(access)
-    return Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else None
+    return Path(url.database or "").absolute() if url.get_backend_name() == "sqlite" else None
+
+
+def identity_of(path: Path) -> FileIdentity | None:
+    """Say which file a path leads to now; None where it leads to none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def opened_file(connection: AsyncConnection) -> FileIdentity | None:
+    """Say which file a connection to SQLite has opened."""
+    identity: FileIdentity | None = connection.info.get(_FILE)
+    return identity
 
 
 @asynccontextmanager
@@ -138,8 +158,7 @@ def _open_sqlite(url: URL, setting: str) -> AsyncEngine:
     if not url.database or url.database == ":memory:":
         raise MappingError([f"{setting}: sqlite:// needs a file, like sqlite:////var/lib/shop/shop.db"])
     path = Path(url.database).absolute()
-    if not path.is_file():
-        raise MappingError([f"{setting}: there is no database file {path}"])
+    _must_be_file(path, setting)
     engine = create_async_engine(
         URL.create(
             # mode=rw: a file that went missing meanwhile is an error, never created
@@ -151,9 +170,36 @@ def _open_sqlite(url: URL, setting: str) -> AsyncEngine:
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
     )
+    _watch_file(engine, path)
     sqlalchemy.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sqlalchemy.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _must_be_file(path: Path, setting: str) -> None:
+    """Let a missing file be waited for (a mount may come late); what is there and no file is a mistake."""
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise ShopUnavailable(f"the shop's database file {path} does not exist") from error
+    except OSError as error:
+        raise ShopUnavailable(f"the shop's database file {path} cannot be reached: {error.strerror}") from error
+    if not is_file:
+        raise MappingError([f"{setting}: {path} is no file"])
+
+
+def _watch_file(engine: AsyncEngine, path: Path) -> None:
+    """Never hand out a connection to a file that was replaced since: `mv restored.db shop.db` leaves the old one open."""
+
+    def note(_dialect: object, record: ConnectionPoolEntry, _args: object, _options: object) -> None:
+        record.info[_FILE] = identity_of(path)  # before it is opened: a wrong guess is then found out, and opened again
+
+    def compare(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info.get(_FILE) != identity_of(path):
+            raise DisconnectionError(f"{path} is another file than the one that was opened")
+
+    sqlalchemy.event.listen(engine.sync_engine, "do_connect", note)
+    sqlalchemy.event.listen(engine.sync_engine, "checkout", compare)
 
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 # SQLAlchemy's adapter has no public type

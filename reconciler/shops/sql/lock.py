@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reconciler.ports import LockLost, ShopUnavailable
-from reconciler.shops.sql.engine import driver_errors, unavailable, writing
+from reconciler.shops.sql.engine import driver_errors, identity_of, opened_file, unavailable, writing
 
 FILE_NAME_LENGTH_MAX = 255
 RETAKES_MAX = 3
@@ -78,7 +79,9 @@ class FileLock:
 
     def __init__(self, engine: AsyncEngine, database: Path, table: str) -> None:
         self._writer = _Writer(engine)
-        self.path = database.parent / _file_name(database.name, table)
+        self._database = database
+        self._table = table
+        self._path = self._beside()
         self._file: int | None = None
 
     async def take(self) -> bool:
@@ -87,10 +90,11 @@ class FileLock:
             if await self.holds():
                 return True
             await self.drop()
+        self._path = self._beside()
         try:
             self._file = self._locked()
         except OSError as error:
-            raise ShopUnavailable(f"the lock file {self.path} cannot be opened: {error.strerror}") from error
+            raise ShopUnavailable(f"the lock file {self._path} cannot be opened: {error.strerror}") from error
         if self._file is None:
             return False
         try:
@@ -101,10 +105,11 @@ class FileLock:
         return True
 
     async def holds(self) -> bool:
-        """Whether the file we locked is still the one that others would lock, and its connection lives."""
-        if self._file is None:
+        """Whether lock and database are still the files that others would open, and the connection lives."""
+        if self._file is None or not self._writer.is_open():
             return False
-        return self._writer.is_open() and _is_same(self._file, self.path)
+        opened = opened_file(self._writer.get())
+        return opened is not None and opened == identity_of(self._database) and _is_same(self._file, self._path)
 
     def writer(self) -> AsyncConnection:
         """Give the connection to write on."""
@@ -117,10 +122,15 @@ class FileLock:
         if file is not None:
             os.close(file)
 
+    def _beside(self) -> Path:
+        database = self._database.resolve()  # every path to one database leads to one lock
+        return database.parent / _file_name(database.name, self._table)
+
     def _locked(self) -> int | None:
         for _ in range(RETAKES_MAX):
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
+                _hand_over(file, self._database)
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(file)
@@ -128,7 +138,7 @@ class FileLock:
             except OSError:
                 os.close(file)
                 raise
-            if _is_same(file, self.path):
+            if _is_same(file, self._path):
                 return file
             os.close(file)  # somebody deleted it between our opening and locking: what we locked is nobody's file
         return None
@@ -209,6 +219,22 @@ def _file_name(database: str, table: str) -> str:
     if len(name.encode()) <= FILE_NAME_LENGTH_MAX:
         return name
     return f".{hashlib.sha256(f'{database}/{bare}'.encode()).hexdigest()}.reconciler-lock"
+
+
+def _hand_over(file: int, database: Path) -> None:
+    """Give a lock file that root has made to whom the database belongs: it must not shut out the service's own user.
+
+    Only an empty file with one name: in a directory of somebody else's it could be any file of root's.
+    """
+    if os.geteuid() != 0:
+        return
+    ours = os.fstat(file)
+    if ours.st_uid != 0 or ours.st_size or ours.st_nlink != 1 or not stat.S_ISREG(ours.st_mode):
+        return
+    with contextlib.suppress(OSError):  # a root that may not chown (a container's) keeps it, and can lock all the same
+        owner = database.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+        os.fchmod(file, 0o600 | (owner.st_mode & 0o060 if owner.st_mode & stat.S_IWGRP else 0))
 
 
 def _is_same(file: int, path: Path) -> bool:

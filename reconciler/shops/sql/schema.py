@@ -28,6 +28,8 @@ class Reflected:
     columns: Mapping[str, Column]
     unique: frozenset[str]
     """Columns that are the primary key, or unique, by themselves."""
+    indexed: frozenset[str] = frozenset()
+    """Columns that an index over every row begins with, so that a range of them is an index range."""
     is_transactional: bool = True
 
 
@@ -45,13 +47,15 @@ def reflect(connection: Connection, name: str) -> Reflected | str:
         warnings.simplefilter("ignore", SAWarning)  # an exotic type of a column that we may not even read
         columns = inspector.get_columns(bare, schema=schema)
         unique = _unique(inspector, bare, schema)
+        indexed = _indexed(inspector, bare, schema)
         options = inspector.get_table_options(bare, schema=schema) if connection.dialect.name != "sqlite" else {}
     sql = table(_quoted(bare), *(column(_quoted(c["name"])) for c in columns), schema=schema and _quoted(schema))
     described = {
         c["name"]: column_of(c["name"], sql.c[c["name"]], c["type"], _dialect(connection.dialect.name)) for c in columns
     }
     engine = str(options.get("mysql_engine", options.get("mariadb_engine", "InnoDB")))
-    return Reflected(bare, schema, sql, described, unique, engine.lower() not in {"myisam", "aria", "memory", "csv"})
+    is_transactional = engine.lower() not in {"myisam", "aria", "memory", "csv"}
+    return Reflected(bare, schema, sql, described, unique, indexed, is_transactional)
 
 
 def among(name: str, known: list[str]) -> str:
@@ -78,6 +82,20 @@ def _unique(inspector: Inspector, name: str, schema: str | None) -> frozenset[st
         if index["unique"] and not any(option.endswith(("_where", "_length")) for option in _options(index))
     ]
     return frozenset(columns[0] for columns in keys if len(columns) == 1 and columns[0] is not None)
+
+
+def _indexed(inspector: Inspector, name: str, schema: str | None) -> frozenset[str]:
+    keys: list[Any] = [inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or []]
+    keys += [constraint["column_names"] for constraint in inspector.get_unique_constraints(name, schema=schema)]
+    keys += [index["column_names"] for index in inspector.get_indexes(name, schema=schema) if _serves_ranges(index)]
+    return frozenset(columns[0] for columns in keys if columns and columns[0] is not None)
+
+
+def _serves_ranges(index: Any) -> bool:  # noqa: ANN401 # SQLAlchemy's own open dictionary
+    if any(option.endswith("_where") for option in _options(index)):
+        return False
+    kinds = {index.get("type"), index.get("dialect_options", {}).get("postgresql_using")}
+    return not kinds & {"FULLTEXT", "SPATIAL", "hash", "gin", "gist", "spgist"}
 
 
 def _options(index: Any) -> list[str]:  # noqa: ANN401 # SQLAlchemy's own open dictionary

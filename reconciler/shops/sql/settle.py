@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BindParameter, Update, update
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import Order, OrderState
@@ -18,10 +19,22 @@ from reconciler.shops.sql.lock import Lock
 from reconciler.shops.sql.moments import write_moment
 
 _MOVABLE = (OrderState.PENDING, OrderState.CLOSED)
+_REFUSING_MYSQL = frozenset({1292, 1366, 1644, 3819, 4025})
+"""Wrong value (twice), SIGNAL of a trigger, CHECK of MySQL and of MariaDB: OperationalError to the driver."""
+_REFUSING_POSTGRESQL = ("22", "23", "44", "P0001")
+"""Data, integrity, WITH CHECK OPTION, RAISE of a trigger: to SQLAlchemy a mere error, those of data and RAISE."""
 
 
-def settling(shop: BoundShop, move: Move, now: datetime) -> list[Update] | None:
-    """Build a move's statements; None where a value of it can never be written, or an order is not one to move.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was written, and would not be by trying again."""
+
+    why: str = ""
+    """Empty where a row was not as it was read."""
+
+
+def settling(shop: BoundShop, move: Move, now: datetime) -> list[Update] | Refused:
+    """Build a move's statements; Refused where a value of it can never be written, or an order is not one to move.
 
     Raises ValueError for a move of nothing, and for a group where the mapping knows no shared payments.
     """
@@ -31,46 +44,54 @@ def settling(shop: BoundShop, move: Move, now: datetime) -> list[Update] | None:
     if len({order.key for order in move.orders}) < len(move.orders):
         raise ValueError("an order twice in one move")
     values: dict[Column, object] = {orders.status: orders.settled_as}
-    try:
-        if orders.write_transaction_id is not None:
-            values[orders.write_transaction_id] = orders.write_transaction_id.forms(move.transaction_id)[0]
-        for column, value in orders.set:
-            values[column] = column.forms(getattr(move, value.of))[0] if isinstance(value, Template) else value
-    except ValueError:
-        return None  # longer than its column: a database that is not strict would cut it off in silence
+    payment: list[tuple[Column, str]] = []
+    if orders.write_transaction_id is not None:
+        payment.append((orders.write_transaction_id, move.transaction_id))
+    for column, value in orders.set:
+        if isinstance(value, Template):
+            payment.append((column, getattr(move, value.of)))
+        else:
+            values[column] = value
+    for column, text in payment:
+        try:
+            values[column] = column.forms(text)[0]
+        except ValueError as error:  # a database that is not strict would cut it off in silence
+            return Refused(_misfit(column, text, error))
     if orders.write_paid_at is not None:
         values[orders.write_paid_at] = write_moment(orders.write_paid_at, move.paid_at, shop.zone)
     return _guarded(shop, move.orders, values, now)
 
 
-def closing(shop: BoundShop, order: Order, now: datetime) -> list[Update] | None:
+def closing(shop: BoundShop, order: Order, now: datetime) -> list[Update] | Refused:
     """Build the statement that marks an order closed. Raises ValueError where the mapping has no `closed_as`."""
     if shop.orders.closed_as is None:
         raise ValueError("shop.orders.states.closed_as is not mapped")
     return _guarded(shop, [order], {shop.orders.status: shop.orders.closed_as}, now)
 
 
-async def write(connection: AsyncConnection, statements: Sequence[Update], lock: Lock) -> bool:
-    """Run the statements in one transaction; False where one did not match exactly one row: nothing is written then.
+async def write(connection: AsyncConnection, statements: Sequence[Update], lock: Lock) -> Refused | None:
+    """Run the statements in one transaction; Refused where one did not match exactly one row, or broke a rule.
 
     Raises ShopUnavailable where nothing was written, LockLost where that cannot be known or the lock is not ours.
     """
     errors = driver_errors(connection.engine)
     is_ours = True
+    refused: Refused | None = None
     try:
         await connection.begin()
         is_ours = await lock.holds()
-        matched = is_ours and await _all_match(connection, statements)
-    except (IntegrityError, DataError):
-        matched = False  # the shop's own rules refuse it, and would again
+        if not is_ours or not await _all_match(connection, statements):
+            refused = Refused()
     except errors as error:
-        await _undo(connection, lock)
-        raise ShopUnavailable(f"the shop's database did not take the update: {text_of_error(error)}") from error
-    if not matched:
+        if not _is_refusal(error):
+            await _undo(connection, lock)
+            raise ShopUnavailable(f"the shop's database did not take the update: {text_of_error(error)}") from error
+        refused = Refused(text_of_error(error))
+    if refused is not None:
         await _undo(connection, lock)
         if not is_ours:
             raise LockLost("the shop's lock is not ours any more")
-        return False
+        return refused
     try:
         await connection.commit()
     except errors as error:
@@ -78,7 +99,7 @@ async def write(connection: AsyncConnection, statements: Sequence[Update], lock:
             raise ShopUnavailable(f"the shop's database did not commit: {text_of_error(error)}") from error
         await lock.drop()
         raise LockLost(f"committing broke off, and what became of it is unknown: {text_of_error(error)}") from error
-    return True
+    return None
 
 
 async def _all_match(connection: AsyncConnection, statements: Sequence[Update]) -> bool:
@@ -86,6 +107,25 @@ async def _all_match(connection: AsyncConnection, statements: Sequence[Update]) 
         if (await connection.execute(statement)).rowcount != 1:
             return False
     return True
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the shop's own rules (a constraint, a trigger, a column's type) refuse it, and would again."""
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    if not isinstance(error, DBAPIError) or error.orig is None or error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_REFUSING_POSTGRESQL)
+    code = error.orig.args[0] if error.orig.args else None
+    return isinstance(code, int) and code in _REFUSING_MYSQL
+
+
+def _misfit(column: Column, text: str, error: ValueError) -> str:
+    if column.length is not None and len(text) > column.length:
+        return f"{column.name}: {len(text)} characters are due, and the column takes {column.length}"
+    return f"{column.name}: {error}"
 
 
 async def _undo(connection: AsyncConnection, lock: Lock) -> bool:
@@ -116,9 +156,9 @@ async def _is_still_open(connection: AsyncConnection) -> bool:
 
 def _guarded(
     shop: BoundShop, orders: Sequence[Order], values: dict[Column, object], now: datetime
-) -> list[Update] | None:
+) -> list[Update] | Refused:
     if any(order.state not in _MOVABLE for order in orders):
-        return None
+        return Refused()
     touched = {column: write_moment(column, now, shop.zone) for column in shop.orders.touch}
     assignments = {column.name: bound(value) for column, value in (touched | values).items()}
     return [_statement(shop, order, assignments) for order in orders]

@@ -19,7 +19,7 @@ from reconciler.shops.sql.bound import BoundShop
 from reconciler.shops.sql.engine import Access, driver_errors, open_engine, reading, sqlite_path
 from reconciler.shops.sql.lock import Lock, lock_of
 from reconciler.shops.sql.mapping import ShopMapping
-from reconciler.shops.sql.settle import closing, settling, write
+from reconciler.shops.sql.settle import Refused, closing, settling, write
 from reconciler.shops.sql.walk import Walk
 
 _T = TypeVar("_T")
@@ -110,12 +110,15 @@ class SqlShop:
         """Mark one order closed."""
         return await self._apply(closing(self._shop, order, self._clock.now()), [order])
 
-    async def _apply(self, statements: Sequence[Update] | None, orders: Sequence[Order]) -> Moved | NotMoved:
+    async def _apply(self, statements: Sequence[Update] | Refused, orders: Sequence[Order]) -> Moved | NotMoved:
+        refused = statements if isinstance(statements, Refused) else None
         async with self._turn:
             connection = self._lock.writer()
-            if statements is not None and await _to_its_end(write(connection, statements, self._lock)):
-                return Moved()
-        return NotMoved(await self.read([order.key for order in orders]))
+            if not isinstance(statements, Refused):
+                refused = await _to_its_end(write(connection, statements, self._lock))
+        if refused is None:
+            return Moved()
+        return NotMoved(await self.read([order.key for order in orders]), refused.why)
 
 
 async def _to_its_end(work: Coroutine[object, object, _T]) -> _T:
