@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import signal
 import traceback
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
 from reconciler import __version__
-from reconciler.control import ControlKeeper
+from reconciler.company import Company
 from reconciler.domain.order import ChannelName
 from reconciler.events import Event
 from reconciler.events.running import (
@@ -27,17 +29,12 @@ from reconciler.events.running import (
     LeadOvertaken,
 )
 from reconciler.events.trouble import (
-    HttpUnavailable,
-    LedgerHead,
     LedgerIsUnavailable,
-    LedgerPruned,
     ShopIsAvailable,
     ShopIsUnavailable,
 )
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
-from reconciler.ops.calendar import Calendar
-from reconciler.ops.health import HealthServer
 from reconciler.ops.log import Log
 from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
@@ -52,11 +49,8 @@ from reconciler.wiring import Assembly, EnvironmentUnusable, assemble
 
 STOP_WITHIN_S = 8.0
 """What is in flight has so long to finish; with what closing takes, the whole stop stays under ten seconds."""
-SHOP_RETRY_S = 5.0
-REFRESH_S = 15.0
-LISTEN_RETRY_S = 10.0
-BEAT_MAX_S = 60.0
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SHOP_RETRY_S = 1.0
+SHOP_RETRY_S_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,21 +173,33 @@ class Daemon:
 
     async def _open(self) -> Assembly | None:
         """Open everything; wait for a shop that is away, and say so once. None where told to stop meanwhile."""
-        away: datetime | None = None
-        while not self._stopping.is_set():
-            try:
-                assembly = await self._assemble(self._settings, since=self._options.since)
-            except ShopUnavailable as unavailable:
-                if away is None:
-                    away = self._clock.now()
-                    self.emit(ShopIsUnavailable(why=str(unavailable)))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), SHOP_RETRY_S)
-                continue
-            if away is not None:
-                self.emit(ShopIsAvailable(after=self._clock.now() - away))
-            return assembly
-        return None
+        since: datetime | None = None
+
+        def say(state: RetryCallState) -> None:
+            nonlocal since
+            if since is None:
+                since = self._clock.now()
+                why = state.outcome.exception() if state.outcome else None
+                self.emit(ShopIsUnavailable(why=str(why)))
+
+        trying = AsyncRetrying(
+            retry=retry_if_exception_type(ShopUnavailable),
+            wait=wait_random_exponential(multiplier=SHOP_RETRY_S, max=SHOP_RETRY_S_MAX),
+            stop=stop_when_event_set(self._stopping),  # type: ignore[arg-type] # it only asks is_set()
+            before_sleep=say,
+            sleep=self._sleep_unless_told,
+        )
+        try:
+            assembly: Assembly = await trying(self._assemble, self._settings, self._options.since)
+        except RetryError:
+            return None
+        if since is not None:
+            self.emit(ShopIsAvailable(after=self._clock.now() - since))
+        return assembly
+
+    async def _sleep_unless_told(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     # --------------------------------------------------------------------------------------------------------- running
 
@@ -202,7 +208,7 @@ class Daemon:
         successor: Assembly | None = None
         rounds = asyncio.create_task(assembly.rounds.run(), name="rounds")
         try:
-            async with self._company(assembly):
+            async with Company(assembly, self, self._metrics, self._notify, self._clock).together():
                 self._notify.ready(f"mode {assembly.settings.mode}")
                 while not (self._stopping.is_set() or rounds.done() or successor):
                     await self._something_happens(rounds)
@@ -248,87 +254,3 @@ class Daemon:
     async def _stop_when_told(self, assembly: Assembly) -> None:
         await self._stopping.wait()
         assembly.rounds.stop()
-
-    @contextlib.asynccontextmanager
-    async def _company(self, assembly: Assembly) -> AsyncIterator[None]:
-        """Keep beside the rounds: calendar, watchdog, figures, and the operator's doors."""
-        control = ControlKeeper(assembly, self, self._clock)
-        keepers = [self._calendar(assembly).keep(), self._refresh(assembly), control.keep(), self._listen(assembly)]
-        if self._notify.watchdog_every_s is not None:
-            keepers.append(self._feed_the_watchdog(assembly, self._notify.watchdog_every_s))
-        tasks = [asyncio.create_task(keeper) for keeper in keepers]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _calendar(self, assembly: Assembly) -> Calendar:
-        calendar = Calendar(self._clock)
-
-        async def walk() -> None:
-            assembly.rounds.walk_soon()
-
-        async def summarise() -> None:
-            if assembly.rounds.leading:
-                with contextlib.suppress(PortError):  # the rounds have said that shop or ledger are away
-                    await assembly.rounds.summarise()
-                    entry, digest = await assembly.ledger.head()
-                    self.emit(LedgerHead(entry=entry, hash=digest))
-
-        async def prune() -> None:
-            if assembly.rounds.leading:
-                with contextlib.suppress(PortError):
-                    before = self._clock.now() - assembly.settings.ledger.keep
-                    rows = await assembly.ledger.prune(before)
-                    self.emit(LedgerPruned(rows=rows, before=before))
-
-        calendar.every(assembly.settings.find.full_every, walk, "full walk")
-        calendar.every(HOUR, summarise, "summary")
-        calendar.every(DAY, prune, "housekeeping")
-        return calendar
-
-    async def _feed_the_watchdog(self, assembly: Assembly, every_s: float) -> None:
-        """Feed it for as long as the rounds show signs of life: a loop that hangs is killed, and comes back."""
-        while True:
-            if self._clock.monotonic() - assembly.rounds.beat < BEAT_MAX_S:
-                self._notify.watchdog()
-            await self._clock.sleep(every_s)
-
-    async def _refresh(self, assembly: Assembly) -> None:
-        """Keep the figures true."""
-        rounds = assembly.rounds
-        while True:
-            with contextlib.suppress(PortError):
-                self._metrics.lead(leads=rounds.leading)
-                self._metrics.watches(await assembly.ledger.counts(self._clock.now()))
-                self._metrics.open_cases(Counter(case.kind for case in await assembly.ledger.cases()))
-            for loop, at in (("find", rounds.found_at), ("ask", rounds.asked_at)):
-                if at is not None:
-                    self._metrics.succeeded(loop, at)
-            await self._clock.sleep(REFRESH_S)
-
-    async def _listen(self, assembly: Assembly) -> None:
-        """Answer /healthz, /readyz and /metrics; a port that is taken is said once, and tried again."""
-        address = assembly.settings.http.listen
-        if address is None:
-            return
-        server = HealthServer(self._metrics, lambda: _unready(assembly))
-        said = False
-        try:
-            while True:
-                try:
-                    await server.start(address.host, address.port)
-                    await asyncio.Event().wait()
-                except OSError as taken:
-                    if not said:
-                        self.emit(HttpUnavailable(address=str(address), why=taken.strerror or str(taken)))
-                        said = True
-                    await self._clock.sleep(LISTEN_RETRY_S)
-        finally:
-            await server.stop()
-
-
-def _unready(assembly: Assembly) -> Sequence[str]:
-    return assembly.rounds.troubles()

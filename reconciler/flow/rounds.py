@@ -242,6 +242,7 @@ class Rounds:
 
     async def _bear(self, away: ShopUnavailable | LedgerUnavailable) -> None:
         """Say once that shop or ledger is away, and wait: longer each time, never for good."""
+        self._beat()  # waiting is a sign of life, too: the watchdog is for a loop that hangs
         now = self.context.clock.now()
         if self._trouble is None or self._trouble[0] is not type(away):
             self._trouble = (type(away), now)

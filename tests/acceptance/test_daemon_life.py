@@ -116,3 +116,18 @@ async def test_operators_reach_the_leader_through_its_socket(world: World) -> No
     assert finding["decision"] == "ask_at"
     assert await daemon.stop() == 0
     assert world.moves() == []
+
+
+async def test_a_shop_that_is_not_there_yet_is_waited_for_with_one_line_at_each_end(world: World) -> None:
+    config = world.configuration(extra=FAST)
+    away = world.shop.with_suffix(".away")
+    world.order("A1")
+    world.pay("A1")
+    world.shop.rename(away)
+    daemon = await world.start(config)
+    await daemon.until("shop.unavailable")
+    away.rename(world.shop)
+    await daemon.until("order.settled")
+    assert len(daemon.events("shop.unavailable")) == 1
+    assert len(daemon.events("shop.available")) == 1
+    assert await daemon.stop() == 0
