@@ -7,6 +7,9 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
+
+from sqlalchemy import make_url
 
 from reconciler.domain.order import ChannelName
 from reconciler.domain.policy import LatePayment, Policy
@@ -14,7 +17,7 @@ from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import FindPolicy
 from reconciler.flow.inquiry import Inquiry
-from reconciler.flow.rounds import Rounds
+from reconciler.flow.rounds import SHOP_MARK, Rounds
 from reconciler.gateways import KINDS
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.pace import Pace
@@ -30,7 +33,7 @@ Measure = Callable[[Gateway], Gateway]
 
 
 class EnvironmentUnusable(Exception):
-    """The process's environment stands in the way of starting; the text says what and where."""
+    """What the program was given stands in the way of starting; the text says what, where, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ async def assemble(
         raise EnvironmentUnusable(f"the environment names a proxy that cannot be used: {error}") from error
     ledger = await open_ledger(settings.ledger.url, _revealed(settings.ledger.password))
     try:
+        whose = await _owner(ledger, settings)
         shop = await open_shop(shop_mapping(settings, clock))
     except BaseException:
         await ledger.close()
@@ -97,13 +101,26 @@ async def assemble(
     )
     return Assembly(
         settings=settings,
-        rounds=Rounds(context, channels, find, who=f"{socket.gethostname()}:{os.getpid()}"),
+        rounds=Rounds(context, channels, find, who=f"{socket.gethostname()}:{os.getpid()}", whose=whose),
         inquiry=Inquiry(context, channels),
         ledger=ledger,
         shop=shop,
         gateways=gateways,
         transport=transport,
     )
+
+
+async def _owner(ledger: SqlLedger, settings: Settings) -> str:
+    """Name the shop, and make sure that the ledger is not another's: keys of one shop mean nothing in the next."""
+    database = make_url(settings.shop.url).database or ""
+    whose = f"{PurePath(database).name} {settings.shop.orders.table}"
+    kept = await ledger.mark(SHOP_MARK)
+    if kept and kept != whose:
+        raise EnvironmentUnusable(
+            f"At ledger.url: this ledger belongs to another shop ({kept!r}, not {whose!r}); give each shop its own. If "
+            f"this is the same shop under a new name, set the mark `{SHOP_MARK}` in the ledger's table marks to {whose!r}"
+        )
+    return whose
 
 
 def _channels(settings: Settings, transport: Transport, clock: Clock, measure: Measure) -> Iterable[Channel]:

@@ -23,6 +23,7 @@ from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.ports import Batch, LedgerUnavailable, LockLost, OpenIntention, Outcome, PortError, ShopUnavailable
 
+SHOP_MARK = "shop"
 LOCK_RETRY_S = 2.0
 IDLE_MAX_S = 5.0
 IDLE_MIN_S = 0.02
@@ -39,6 +40,8 @@ class Rounds:
     find: FindPolicy
     who: str
     """Host and process, for the ledger and `status`."""
+    whose: str = ""
+    """The shop that the ledger belongs to from the first lead on: `shop.db orders`."""
     leading: bool = False
     beat: float = 0.0
     """Monotonic time of the last sign of life: what the watchdog is fed by."""
@@ -151,6 +154,7 @@ class Rounds:
         context.events.emit(LeadTaken(epoch=epoch))
         leader = {"who": self.who, "since": now.isoformat(), "mode": "enforce" if context.enforcing else "observe"}
         await context.ledger.set_mark("leader", json.dumps(leader))
+        await context.ledger.set_mark(SHOP_MARK, self.whose)
 
     async def _open_the_books(self) -> None:
         """Look at what a crash or an outage left behind, before anything else."""

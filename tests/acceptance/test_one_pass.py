@@ -121,3 +121,14 @@ async def test_an_order_nobody_knows_is_said_so(world: World) -> None:
         assert code == 1
         assert "nobody" in told
         assert "Traceback" not in told
+
+
+async def test_a_ledger_of_another_shop_is_refused_before_anything_is_asked(world: World) -> None:
+    config = world.configuration()
+    assert (await world.once(config))[0] == 0
+    other = world.shop.with_name("other.db")
+    other.write_bytes(world.shop.read_bytes())
+    config.write_text(config.read_text().replace(str(world.shop), str(other)))
+    code, _, log = await world.once(config)
+    assert code == 2
+    assert "belongs to another shop ('shop.db orders'" in "".join(log.raw)
