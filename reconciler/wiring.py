@@ -117,8 +117,8 @@ async def _owner(ledger: SqlLedger, settings: Settings) -> str:
     kept = await ledger.mark(SHOP_MARK)
     if kept and kept != whose:
         raise EnvironmentUnusable(
-            f"At ledger.url: this ledger belongs to another shop ({kept!r}, not {whose!r}); give each shop its own. If "
-            f"this is the same shop under a new name, set the mark `{SHOP_MARK}` in the ledger's table marks to {whose!r}"
+            f"At ledger.url: this ledger belongs to another shop ({kept!r}, not {whose!r}); give each shop its own. "
+            f"If the shop has only been renamed, set the mark `{SHOP_MARK}` in the ledger's table marks to {whose!r}"
         )
     return whose
 

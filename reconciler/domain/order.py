@@ -60,6 +60,8 @@ class UnreadableOrder:
     status: str
     problem: str
     """What is wrong, naming the column: `total: NULL where an amount is due`."""
+    created_at: datetime | None = None
+    """Where at least that can be read."""
 
 
 Row = Order | UnreadableOrder

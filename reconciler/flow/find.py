@@ -124,11 +124,15 @@ def _waits(found: Found) -> bool:
 
 
 def _unreadable(found: Found, since: datetime | None) -> Iterator[CaseReport]:
-    """Give the case of a row that cannot be read, or of attempts of it; old ones are beyond the walk."""
+    """Give the case of a row that cannot be read, or of attempts of it.
+
+    Nothing is said of rows that are older than the walk, or that a channel which is not ours to watch has.
+    """
     row = found.row
-    if isinstance(row, Order) and since is not None and row.created_at < since:
-        return
-    problems = [*([row.problem] if isinstance(row, UnreadableOrder) else []), *found.unreadable]
+    is_old = since is not None and row.created_at is not None and row.created_at < since
+    problems = list(found.unreadable)
+    if isinstance(row, UnreadableOrder) and not is_old and not found.ignored:
+        problems.insert(0, row.problem)
     if problems:
         yield CaseReport(
             kind=CaseKind.UNREADABLE_ORDER,

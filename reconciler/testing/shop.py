@@ -72,6 +72,7 @@ class MemoryTable:
 
     rows: dict[OrderKey, MemoryOrder] = field(default_factory=dict)
     extra: dict[OrderKey, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    unreadable: dict[OrderKey, list[str]] = field(default_factory=lambda: defaultdict(list))
     holder: object | None = None
     places: int = 0
 
@@ -99,6 +100,8 @@ class MemoryShop:
         """Called after the lock was found ours and before the guard compares: the shop's own callback."""
         self.after_commit: Callable[[Move], object] | None = None
         """Called once a move is committed, before anybody hears of it; may raise LockLost."""
+        self.refusal = ""
+        """What the table's own rules say to every write that the guard lets through; empty: nothing."""
         self._failures: dict[str, list[PortError]] = defaultdict(list)
 
     @property
@@ -139,6 +142,10 @@ class MemoryShop:
     def put_attempt(self, key: str, attempt: Attempt) -> None:
         """Give a row one more attempt, as a table of attempts would."""
         self.table.extra[OrderKey(key)].append(attempt)
+
+    def put_unreadable(self, key: str, problem: str) -> None:
+        """Give a row one more attempt, that cannot be read."""
+        self.table.unreadable[OrderKey(key)].append(problem)
 
     def change(self, key: str, **facts: Unpack[Facts]) -> None:
         """Change a row, as the shop's own code would."""
@@ -230,6 +237,8 @@ class MemoryShop:
             self._must_hold()
         if not all(self._matches(order) for order in move.orders):
             return NotMoved(await self.read([order.key for order in move.orders]))
+        if self.refusal:
+            return NotMoved(await self.read([order.key for order in move.orders]), self.refusal)
         for order in move.orders:
             self.change(order.key, state=OrderState.PAID, transaction_id=move.transaction_id, paid_at=move.paid_at)
         self.moves.append(move)
@@ -243,6 +252,8 @@ class MemoryShop:
         self._must_hold()
         if not self._matches(order):
             return NotMoved(await self.read([order.key]))
+        if self.refusal:
+            return NotMoved(await self.read([order.key]), self.refusal)
         self.change(order.key, state=OrderState.CLOSED)
         self.closed.append(order.key)
         return Moved()
@@ -280,14 +291,20 @@ class MemoryShop:
         )
 
     def _found(self, row: MemoryOrder) -> Found:
-        extra = tuple(self.table.extra[row.key])
-        if not is_askable(row.out_trade_no):
-            return Found(self._row(row), extra)
+        extra = tuple(attempt for attempt in self.table.extra[row.key] if is_askable(attempt.out_trade_no))
+        problems = [
+            f"out_trade_no: {attempt.out_trade_no!a} is no number that a gateway can be asked about"
+            for attempt in self.table.extra[row.key]
+            if attempt not in extra
+        ]
+        unreadable = tuple(dict.fromkeys((*problems, *self.table.unreadable[row.key])))
+        value = row.channel or "NULL"
+        if value in self.ignore_channels:
+            return Found(self._row(row), extra, unreadable=unreadable, ignored=1)
         channels = [name for name, values in self.channels.items() if row.channel in values]
         own = tuple(Attempt(row.key, row.order_no, name, row.out_trade_no, row.created_at) for name in channels)
-        value = row.channel or "NULL"
-        is_stranger = not channels and value not in self.ignore_channels
-        return Found(self._row(row), own + extra, (value,) if is_stranger else ())
+        strangers = () if channels or not row.out_trade_no else (value,)
+        return Found(self._row(row), (own if is_askable(row.out_trade_no) else ()) + extra, strangers, unreadable)
 
 
 def _as_read(row: MemoryOrder) -> tuple[tuple[str, object], ...]:

@@ -155,6 +155,8 @@ class ShopConformance:
         assert channels == {"A1": [ALIPAY], "A2": [ALIPAY], "A3": [WECHAT], "A4": [], "A5": [], "A6": []}
         strangers = {number: each.strangers for number, each in found.items() if each.strangers}
         assert strangers == {"A4": ("99",), "A5": ("NULL",)}
+        assert {number: each.ignored for number, each in found.items() if each.ignored} == {"A6": 1}
+        assert all(each.unreadable == () for each in found.values())
 
     async def test_holders_are_all_rows_with_a_number_whatever_their_state(self, bench: ShopBench) -> None:
         keys = {await bench.put(Given("A1", state=state)) for state in (OrderState.PENDING, OrderState.PAID)}
@@ -163,6 +165,13 @@ class ShopConformance:
         assert {row.key for row in held["A1"]} == keys
         assert len(held["A2"]) == 1
         assert held.keys() == {"A1", "A2"}
+
+    async def test_a_look_up_tells_of_channels_as_the_walk_does(self, bench: ShopBench) -> None:
+        for number, value in (("A3", "5"), ("A4", "99"), ("A6", IGNORED)):
+            await bench.put(Given(number, channel=value))
+        walked = await _all(bench.shop)
+        assert [found for each in walked for found in await bench.shop.look_up(each.row.order_no)] == walked
+        assert [bool(found.unwatched) for found in walked] == [False, True, True]
 
     async def test_an_order_is_looked_up_by_its_number_whatever_its_state(self, bench: ShopBench) -> None:
         key = await bench.put(Given("A1", state=OrderState.REFUNDED))
@@ -240,6 +249,7 @@ class ShopConformance:
         outcome = await bench.shop.settle(move)
         assert outcome == NotMoved(await bench.shop.read([key]))
         assert outcome.rows[key].state is meanwhile.state
+        assert outcome.why == ""
         assert await bench.snapshot() == changed
 
     async def test_a_row_that_vanished_meanwhile_is_not_moved(self, bench: ShopBench) -> None:

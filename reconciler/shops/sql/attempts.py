@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.money import AmountError, Money
-from reconciler.domain.order import Attempt, ChannelName, Order, UnreadableOrder, is_askable
+from reconciler.domain.order import Attempt, ChannelName, is_askable
 from reconciler.ports import Found, ShopUnavailable
 from reconciler.shops.sql.bound import BoundAttempts, BoundShop
 from reconciler.shops.sql.columns import shown
@@ -20,6 +21,9 @@ from reconciler.shops.sql.rows import ReadRow, read_amount
 
 ATTEMPTS_PER_STATEMENT_MAX = 50_000
 """A page of orders with more attempts than this is not a shop's table."""
+
+UNREADABLE_TEXTS_MAX = 32
+"""Different things wrong with one order's attempts, as far as they are told apart."""
 
 _NULL = "NULL"
 
@@ -53,53 +57,66 @@ def _selection(attempts: BoundAttempts, keys: Sequence[object]) -> Select[*tuple
 
 
 def _found_on_row(shop: BoundShop, read: ReadRow) -> Found:
+    owner = _owner(shop, read.channel_value, is_mapped=shop.orders.channel is not None)
+    strangers = (owner.stranger,) if owner.stranger else ()
     if read.number is None or read.created_at is None:
-        return Found(read.row)
-    channels, stranger = _channels(shop, read.channel_value, is_mapped=shop.orders.channel is not None)
+        return Found(read.row, (), strangers, ignored=int(owner.is_ignored))
     attempts = tuple(
-        Attempt(read.row.key, read.row.order_no, channel, read.number, read.created_at) for channel in channels
+        Attempt(read.row.key, read.row.order_no, channel, read.number, read.created_at) for channel in owner.channels
     )
-    return Found(read.row, attempts, (stranger,) if stranger else ())
+    return Found(read.row, attempts, strangers, ignored=int(owner.is_ignored))
 
 
 def _found_in_table(shop: BoundShop, table: BoundAttempts, read: ReadRow, raws: Sequence[RowMapping]) -> Found:
     attempts: dict[tuple[ChannelName, str], Attempt] = {}
     strangers: dict[str, None] = {}
-    unaskable = ""
+    unreadable: dict[str, None] = {}
+    ignored = 0
     for raw in raws:
-        number = table.out_trade_no.text(raw["out_trade_no"])
-        if not number:
-            continue
-        if not is_askable(number):
-            unaskable = unaskable or number
-            continue
-        created_at = _moment(shop, table, raw) or read.created_at
-        if created_at is None:
-            continue
         value = table.channel.text(raw["channel"]) if table.channel is not None else read.channel_value
-        channels, stranger = _channels(shop, value, is_mapped=(table.channel or shop.orders.channel) is not None)
-        if stranger:
-            strangers[stranger] = None
-        for channel in channels:
-            attempt = Attempt(read.row.key, read.row.order_no, channel, number, created_at, _amount(shop, table, raw))
+        owner = _owner(shop, value, is_mapped=(table.channel or shop.orders.channel) is not None)
+        if owner.is_ignored:
+            ignored += 1
+            continue
+        if owner.stranger:
+            strangers[owner.stranger] = None
+        try:
+            number, created_at = _number(table, raw), _moment(shop, table, raw, read)
+            amount = _amount(shop, table, raw)
+        except _UnreadableAttempt as problem:
+            unreadable[str(problem)] = None
+            continue
+        for channel in owner.channels:
+            attempt = Attempt(read.row.key, read.row.order_no, channel, number, created_at, amount)
             attempts.setdefault(attempt.number, attempt)
-    row = read.row
-    if unaskable and not attempts and isinstance(row, Order):
-        problem = f"{table.out_trade_no.name}: {shown(unaskable)} is no number that a gateway can be asked about"
-        row = UnreadableOrder(row.key, row.order_no, row.state, row.status, problem)
-    return Found(row, tuple(attempts.values()), tuple(strangers))
+    return Found(read.row, tuple(attempts.values()), tuple(strangers), _bounded(tuple(unreadable)), ignored)
 
 
-def _channels(shop: BoundShop, value: str | None, *, is_mapped: bool) -> tuple[tuple[ChannelName, ...], str]:
-    """Give the channels to ask for a value of the channel column, and the value where nobody configured it."""
+class _UnreadableAttempt(ValueError):
+    """An attempt that cannot be asked about, or whose facts nobody can compare; the message names the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose a value of the channel column is."""
+
+    channels: tuple[ChannelName, ...] = ()
+    """Those to ask."""
+    stranger: str = ""
+    """The value, where nobody configured it."""
+    is_ignored: bool = False
+
+
+def _owner(shop: BoundShop, value: str | None, *, is_mapped: bool) -> _Owner:
     if not is_mapped:
-        return shop.channels, ""
-    name = value or _NULL
+        return _Owner(shop.channels)
+    if (value or _NULL) in shop.ignored:
+        return _Owner(is_ignored=True)
     channel = shop.channel_of.get(value) if value else None
-    stranger = "" if channel is not None or name in shop.ignored else _shown(name)
-    if shop.asks_all_channels:
-        return shop.channels, stranger
-    return ((channel,) if channel is not None else ()), stranger
+    if not shop.asks_all_channels:
+        return _Owner((channel,)) if channel is not None else _Owner(stranger=_shown(value or _NULL))
+    # all are asked; but nobody can say that a channel nobody configured did not take the money
+    return _Owner(shop.channels, _shown(value) if value and channel is None else "")
 
 
 def _shown(name: str) -> str:
@@ -107,20 +124,41 @@ def _shown(name: str) -> str:
     return name if quoted == f"'{name}'" else quoted
 
 
-def _moment(shop: BoundShop, table: BoundAttempts, raw: RowMapping) -> datetime | None:
-    if table.created_at is None:
-        return None
-    try:
-        return read_moment(table.created_at, raw["created_at"], shop.zone)
-    except MomentError:
-        return None  # the order's own time counts
+def _bounded(problems: tuple[str, ...]) -> tuple[str, ...]:
+    more = len(problems) - UNREADABLE_TEXTS_MAX
+    return problems if more <= 0 else (*problems[:UNREADABLE_TEXTS_MAX], f"{more} more that cannot be read")
+
+
+def _number(table: BoundAttempts, raw: RowMapping) -> str:
+    number = table.out_trade_no.text(raw["out_trade_no"])
+    if not number:
+        raise _UnreadableAttempt(f"{table.out_trade_no.name}: NULL or empty where a number is due")
+    if not is_askable(number):
+        raise _UnreadableAttempt(
+            f"{table.out_trade_no.name}: {shown(number)} is no number that a gateway can be asked about"
+        )
+    return number
+
+
+def _moment(shop: BoundShop, table: BoundAttempts, raw: RowMapping, read: ReadRow) -> datetime:
+    """Read the attempt's own time; where it is NULL, the order's counts."""
+    if table.created_at is not None and raw["created_at"] is not None:
+        try:
+            return read_moment(table.created_at, raw["created_at"], shop.zone)
+        except MomentError as error:
+            raise _UnreadableAttempt(f"{table.created_at.name}: {error}") from error
+    if read.created_at is None:
+        raise _UnreadableAttempt(
+            f"{shop.orders.created_at.name}: no time of the order's to go by, nor of the attempt's"
+        )
+    return read.created_at
 
 
 def _amount(shop: BoundShop, table: BoundAttempts, raw: RowMapping) -> Money | None:
-    """Read the attempt's own amount; where it is none, the order's counts, which a payment then has to equal."""
+    """Read the attempt's own amount; where it is NULL, the order's counts, which a payment then has to equal."""
     if table.amount is None or raw["amount"] is None:
         return None
     try:
         return read_amount(raw["amount"], is_fen=shop.orders.is_fen, currency=shop.orders.currency)
-    except AmountError:
-        return None
+    except AmountError as error:
+        raise _UnreadableAttempt(f"{table.amount.name}: {error}") from error

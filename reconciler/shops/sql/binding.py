@@ -197,7 +197,7 @@ class _Binder:
 
 
 def _as_shown(column: Column, value: str) -> str:
-    """Give a shop value as the column would show it. One that the column can never hold is no fault: it never matches."""
+    """Give a shop value as the column would show it. One that it can never hold is no fault: it never matches."""
     try:
         return column.text(column.forms(value)[0]) or ""
     except ValueError:

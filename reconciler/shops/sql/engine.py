@@ -189,7 +189,7 @@ def _must_be_file(path: Path, setting: str) -> None:
 
 
 def _watch_file(engine: AsyncEngine, path: Path) -> None:
-    """Never hand out a connection to a file that was replaced since: `mv restored.db shop.db` leaves the old one open."""
+    """Never hand out a connection to a file that was replaced since: `mv new.db shop.db` leaves the old one open."""
 
     def note(_dialect: object, record: ConnectionPoolEntry, _args: object, _options: object) -> None:
         record.info[_FILE] = identity_of(path)  # before it is opened: a wrong guess is then found out, and opened again

@@ -106,7 +106,7 @@ class _Reading:
             self.note(orders.key, "NULL, empty, or longer than any key")
         name = _plain(order_no) or key[:KEY_LENGTH_MAX]
         if self.problem or amount is None or created_at is None:
-            return UnreadableOrder(key, name, state, _plain(status) or "NULL", self.problem)
+            return UnreadableOrder(key, name, state, _plain(status) or "NULL", self.problem, created_at)
         return Order(
             key=key,
             order_no=name,

@@ -25,6 +25,7 @@ from reconciler.domain.order import OrderState
 from reconciler.ports import Page, Position
 from reconciler.shops.sql.attempts import found
 from reconciler.shops.sql.axis import Axis, Place, axis_of
+from reconciler.shops.sql.beginning import beginning
 from reconciler.shops.sql.bound import BoundShop
 from reconciler.shops.sql.rows import ReadRow, read_row, selection
 
@@ -47,10 +48,10 @@ class Walk:
     def __init__(self, shop: BoundShop) -> None:
         orders, attempts = shop.orders, shop.attempts
         self._shop = shop
-        self._orders = Axis(orders.source, orders.key, orders.created_at, shop.zone)
+        self._orders = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
         self._attempts: Axis | None = None
         if attempts is not None:
-            self._attempts = axis_of(attempts.source, attempts.key, attempts.created_at, shop.zone)
+            self._attempts = axis_of(attempts, shop.zone)
 
     async def newest(self, connection: AsyncConnection) -> Position:
         """Give the position of the newest row of each table."""
@@ -58,9 +59,9 @@ class Walk:
         return _written(_Places(await self._orders.newest(connection), attempts))
 
     async def before(self, connection: AsyncConnection, since: datetime) -> Position:
-        """Give a position at or before the first row created since then."""
-        attempts = await self._attempts.before(connection, since) if self._attempts else None
-        return _written(_Places(await self._orders.before(connection, since), attempts))
+        """Give a position at or before the first row created since then, as far as `beginning` can know it."""
+        attempts = await beginning(self._attempts, connection, since) if self._attempts else None
+        return _written(_Places(await beginning(self._orders, connection, since), attempts))
 
     async def page(self, connection: AsyncConnection, after: Position, limit: int) -> Page:
         """Read the next candidates: `limit` at most, and fewer where they are sparse."""

@@ -151,16 +151,72 @@ async def test_several_channels_need_a_column_to_tell_them_apart(database: sqlit
     assert problem == "channels.b.shop_values: 1 is a's already"
 
 
+@pytest.mark.parametrize("fault", [{"table": "order"}, {"channel": "pay"}, {"channel": "pay", "amount": "prise"}])
+async def test_a_channel_column_that_is_mapped_is_not_asked_for_again(
+    database: sqlite3.Connection, opens: Opens, fault: dict[str, str]
+) -> None:
+    database.execute(ORDERS)
+    two = {ChannelName("a"): ("1",), ChannelName("b"): ("2",)}
+    problems = await refused(opens, **{"channel": "sn", **fault}, shop={"channels": two})
+    assert [problem for problem in problems if "apart" in problem] == []
+    assert len(problems) == len(fault)
+
+
+async def test_a_wrong_channel_column_of_the_attempts_is_the_only_problem(
+    database: sqlite3.Connection, opens: Opens
+) -> None:
+    database.execute(ORDERS)
+    database.execute("CREATE TABLE tries (id INTEGER PRIMARY KEY, order_id INT, no TEXT)")
+    two = {ChannelName("a"): ("1",), ChannelName("b"): ("2",)}
+    attempts = AttemptsMapping("tries", "id", "order_id", "no", channel="code")
+    (problem,) = await refused(opens, shop={"channels": two, "attempts": attempts})
+    assert problem.startswith("shop.attempts.channel: no column `code`")
+
+
+@pytest.mark.parametrize("values", [(), ("7",), ("zfbf2f",)])
+async def test_the_only_channel_owns_every_row_where_no_column_tells(
+    database: sqlite3.Connection, opens: Opens, values: tuple[str, ...]
+) -> None:
+    database.execute(ORDERS)
+    database.execute("INSERT INTO orders VALUES (1, 'A1', '9.00', 1, '2026-03-01 12:00:00')")
+    shop = await opens(**GOOD, shop={"channels": {ChannelName("a"): values}})
+    (found,) = await shop.look_up("A1")
+    assert [attempt.channel for attempt in found.attempts] == ["a"]
+    assert found.strangers == ()
+
+
+async def test_a_shop_value_that_the_column_can_never_hold_never_matches(
+    database: sqlite3.Connection, opens: Opens
+) -> None:
+    database.execute(ORDERS)
+    database.execute("ALTER TABLE orders ADD COLUMN pay INTEGER")
+    for at, pay in ((1, 3), (2, 5), (3, 4)):
+        database.execute("INSERT INTO orders VALUES (?, ?, '9.00', 1, '2026-03-01 12:00:00', ?)", (at, f"A{at}", pay))
+    two = {ChannelName("a"): ("3", "zfbf2f"), ChannelName("b"): ("5", "99999999999999999999")}
+    shop = await opens(**GOOD, channel="pay", shop={"channels": two})
+    found = [(await shop.look_up(number))[0] for number in ("A1", "A2", "A3")]
+    assert [[attempt.channel for attempt in each.attempts] for each in found] == [["a"], ["b"], []]
+    assert [each.strangers for each in found] == [(), (), ("4",)]
+
+
 async def test_a_column_is_not_set_twice(database: sqlite3.Connection, opens: Opens) -> None:
     database.execute(ORDERS)
     (problem,) = await refused(opens, set={"actual_price": 0})
     assert problem.startswith("shop.orders.set.actual_price: ")
 
 
-async def test_a_database_file_that_does_not_exist_is_never_created(path: Path, mapping: ShopMapping) -> None:
-    with pytest.raises(MappingError, match="no database file"):
+async def test_a_database_file_that_does_not_exist_is_waited_for_and_never_created(
+    path: Path, mapping: ShopMapping
+) -> None:
+    with pytest.raises(ShopUnavailable, match=r"shop\.db does not exist"):
         await open_shop(mapping)
     assert not path.exists()
+
+
+async def test_a_directory_in_the_databases_place_is_a_mistake(path: Path, mapping: ShopMapping) -> None:
+    path.mkdir()
+    with pytest.raises(MappingError, match=r"shop\.url: .* is no file"):
+        await open_shop(mapping)
 
 
 async def test_a_file_that_is_no_database_is_unavailable(path: Path, mapping: ShopMapping) -> None:

@@ -110,6 +110,7 @@ async def test_a_transaction_number_longer_than_its_column_is_not_cut_off(
     assert await shop.take_lock()
     outcome = await shop.settle(await move_of(shop, ONE, transaction_id="9" * 33))
     assert isinstance(outcome, NotMoved)
+    assert outcome.why == "trade_no: 33 characters are due, and the column takes 32"
     assert outcome.rows[ONE].state is OrderState.PENDING
     assert rows(orders, "status, trade_no")[0] == (1, None)
 
@@ -119,9 +120,30 @@ async def test_what_the_shops_own_rules_refuse_is_not_moved(orders: sqlite3.Conn
     shop = await opens(shared_payment=True)
     assert await shop.take_lock()
     before = rows(orders)
-    assert isinstance(await shop.settle(await move_of(shop, ONE, TWO)), NotMoved)
+    outcome = await shop.settle(await move_of(shop, ONE, TWO))
+    assert isinstance(outcome, NotMoved)
+    assert outcome.why == "no"
     assert rows(orders) == before
     assert await shop.holds_lock()
+
+
+async def test_what_a_constraint_says_is_passed_on_in_one_short_line(orders: sqlite3.Connection, opens: Opens) -> None:
+    orders.execute("CREATE UNIQUE INDEX one_each ON orders (trade_no)")
+    orders.execute("UPDATE orders SET trade_no = ? WHERE id = 2", (TRANSACTION,))
+    shop = await opens(transaction_id="trade_no")
+    assert await shop.take_lock()
+    outcome = await shop.settle(await move_of(shop, ONE))
+    assert isinstance(outcome, NotMoved)
+    assert outcome.why == "UNIQUE constraint failed: orders.trade_no"
+    orders.execute("DROP INDEX one_each")
+    message = "no\n" * 1000
+    orders.execute(f"CREATE TRIGGER no BEFORE UPDATE ON orders BEGIN SELECT RAISE(ABORT, '{message}'); END")
+    order = (await shop.read([ONE]))[ONE]
+    assert isinstance(order, Order)
+    outcome = await shop.close_order(order)
+    assert isinstance(outcome, NotMoved)
+    assert outcome.why.isprintable()
+    assert 2 < len(outcome.why) <= 300
 
 
 async def test_a_group_needs_a_mapping_that_shares_payments(orders: sqlite3.Connection, opens: Opens) -> None:

@@ -69,6 +69,19 @@ async def test_an_amount_that_is_none_makes_the_order_unreadable(
     assert row.problem.isprintable()
 
 
+async def test_a_sum_that_no_decimal_wrote_is_no_amount(database: sqlite3.Connection, opens: Opens) -> None:
+    table(database)
+    for key, raw in ((1, 0.1 + 0.2), (2, 99.9), (3, 0.3)):
+        database.execute("INSERT INTO orders VALUES (?, ?, ?, 1, ?)", (key, f"A{key}", raw, TIME))
+    rows = await (await opens()).read([OrderKey(str(key)) for key in (1, 2, 3)])
+    sums, fair, small = (rows[OrderKey(str(key))] for key in (1, 2, 3))
+    assert isinstance(sums, UnreadableOrder)
+    assert sums.problem.startswith("price: ")
+    assert isinstance(fair, Order)
+    assert isinstance(small, Order)
+    assert (fair.amount, small.amount) == (Money(9990), Money(30))
+
+
 @pytest.mark.parametrize(
     ("declared", "raw", "instant"),
     [

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from reconciler.domain.money import Money
-from reconciler.domain.order import OrderKey
+from reconciler.domain.order import Attempt, OrderKey
 from reconciler.ports import Move, NotMoved, Shop, ShopUnavailable
-from reconciler.testing.shop import MemoryShop
+from reconciler.testing.shop import ALIPAY, MemoryShop
 from reconciler.testing.shop_conformance import CHANNELS, IGNORED, START, Given, ShopBench, ShopConformance, _move
 
 
@@ -86,3 +86,24 @@ async def test_a_failure_comes_as_often_as_it_was_asked_for() -> None:
     with pytest.raises(ShopUnavailable):
         await shop.read([OrderKey("1")])
     assert len(await shop.read([OrderKey("1")])) == 1
+
+
+async def test_attempts_that_cannot_be_read_are_said_and_not_asked() -> None:
+    shop = MemoryShop()
+    key = shop.put("1", out_trade_no="A1", created_at=START)
+    shop.put_attempt("1", Attempt(key, "A1", ALIPAY, "bad number", START))
+    shop.put_unreadable("1", "amt: 'abc' is not an amount in yuan")
+    (found,) = await shop.look_up("A1")
+    assert [attempt.out_trade_no for attempt in found.attempts] == ["A1"]
+    assert [problem.partition(":")[0] for problem in found.unreadable] == ["out_trade_no", "amt"]
+
+
+async def test_a_table_may_refuse_for_reasons_of_its_own() -> None:
+    bench = MemoryBench()
+    key = await bench.put(Given("A1"))
+    move = await _move(bench, key)
+    assert await bench.shop.take_lock()
+    bench.memory.refusal = "UNIQUE constraint failed"
+    for outcome in (await bench.shop.settle(move), await bench.shop.close_order(move.orders[0])):
+        assert outcome == NotMoved(await bench.shop.read([key]), "UNIQUE constraint failed")
+    assert (bench.memory.moves, bench.memory.closed) == ([], [])
