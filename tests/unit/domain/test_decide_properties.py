@@ -190,9 +190,8 @@ def _is_proven(world: World) -> bool:
     small = policy.review_over is None or (trade.amount is not None and trade.amount.fen <= policy.review_over.fen)
     attempt = world.subject.attempt
     in_full = attempt.amount is None or len(group) > 1 or attempt.amount.fen >= group[0].amount.fen
-    if any(row.transaction_id and row.transaction_id != trade.transaction_id for row in group):
-        return False
-    return not trade.flags and small and in_full and age <= policy.review_after
+    unclaimed = all(row.transaction_id in {None, trade.transaction_id} for row in group)
+    return not trade.flags and small and in_full and unclaimed and age <= policy.review_after
 
 
 def _waiting_group(world: World) -> list[Order]:
