@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,6 +12,8 @@ import typer
 
 from reconciler import __version__
 
+INTERRUPTED = 130
+"""128 and SIGINT, as shells have it."""
 COMMANDS = {
     "run": "Run the daemon, or one pass of it (--once).",
     "ask": "Ask now about one order, theirs and ours side by side.",
@@ -29,7 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
-    _app(chosen)(given, prog_name="reconciler")
+    try:
+        _app(chosen)(given, prog_name="reconciler")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`): no traceback, and no second try at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(INTERRUPTED)
 
 
 def _app(chosen: str | None) -> typer.Typer:

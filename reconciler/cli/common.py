@@ -17,7 +17,7 @@ from reconciler.domain.case import Fact
 from reconciler.exit import Exit
 from reconciler.gateways import SETTINGS
 from reconciler.ledger import SqlLedger, open_ledger
-from reconciler.ports import LedgerUnavailable
+from reconciler.ports import LedgerUnavailable, PortError
 from reconciler.settings.load import load
 from reconciler.settings.model import Mode, Settings
 from reconciler.settings.problems import ConfigurationError
@@ -55,8 +55,11 @@ def fail(text: str, code: Exit) -> NoReturn:
 
 
 def finish(work: Coroutine[object, object, _T]) -> _T:
-    """Run to the end on an event loop of its own."""
-    return asyncio.run(work)
+    """Run a command to its end; where shop or ledger fail meanwhile, say so and end."""
+    try:
+        return asyncio.run(work)
+    except PortError as error:
+        fail(str(error), Exit.UNFINISHED)
 
 
 async def reading(settings: Settings) -> SqlLedger:

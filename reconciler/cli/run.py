@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import date, datetime, time
 from typing import Annotated
 
 import typer
 
-from reconciler.cli.common import Config, fail, finish, path_of, read, say
+from reconciler.cli.common import Config, fail, path_of, read, say
 from reconciler.daemon import Daemon, Options
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
@@ -40,7 +41,7 @@ def run(
     log = configure(settings.log.format)
     daemon = Daemon(options, settings, log, SystemClock())
     try:
-        code = _once(daemon, settings) if once else finish(daemon.serve())
+        code = _once(daemon, settings) if once else asyncio.run(daemon.serve())
     except MappingError as error:
         fail("\n".join(f"At {problem}" for problem in error.problems), Exit.CONFIGURATION)
     except EnvironmentUnusable as error:
@@ -55,7 +56,7 @@ def run(
 
 
 def _once(daemon: Daemon, settings: Settings) -> Exit:
-    code, tally = finish(daemon.once())
+    code, tally = asyncio.run(daemon.once())
     if code is Exit.LOCKED:
         fail("Another process holds the shop's lock; it looks after the orders.", code)
     if tally is not None:
