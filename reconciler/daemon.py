@@ -50,7 +50,8 @@ from reconciler.wiring import Assembly, EnvironmentUnusable, assemble
 STOP_WITHIN_S = 8.0
 """What is in flight has so long to finish; with what closing takes, the whole stop stays under ten seconds."""
 SHOP_RETRY_S = 1.0
-SHOP_RETRY_S_MAX = 30.0
+SHOP_RETRY_S_MAX = 10.0
+"""Less than half of the unit's WatchdogSec, which is fed once a try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ class Daemon:
                 since = self._clock.now()
                 why = state.outcome.exception() if state.outcome else None
                 self.emit(ShopIsUnavailable(why=str(why)))
+                self._notify.ready("waiting for the shop's database")  # else systemd would start us over and over
 
         trying = AsyncRetrying(
             retry=retry_if_exception_type(ShopUnavailable),
@@ -198,6 +200,7 @@ class Daemon:
         return assembly
 
     async def _sleep_unless_told(self, seconds: float) -> None:
+        self._notify.watchdog()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
