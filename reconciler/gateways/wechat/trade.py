@@ -15,6 +15,8 @@ YEARS: Final = range(2000, 2101)
 
 _MERCHANT = ("appid", "mchid")
 _OTHERS = ("sp_appid", "sp_mchid", "sub_appid", "sub_mchid")
+NO_CURRENCY = "XXX"
+"""ISO 4217's own code for none: an amount without a readable currency agrees with no shop's."""
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -49,7 +51,7 @@ def _amount(amount: Json) -> Money | None:
     if isinstance(total, bool) or not isinstance(total, int):
         return None
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        return None
+        currency = NO_CURRENCY
     try:
         return Money(total, currency)
     except AmountError:

@@ -22,8 +22,8 @@ from reconciler.shops.sql.moments import LATEST, MomentError, read_moment, write
 PROBES_MAX = 72
 """Look-ups of a search by time: one bit of the key each, and a few rows without a readable time."""
 UNREADABLE_RUN_MAX = 8
-SMALL_SPAN_MAX = 200_000
-"""Keys from the first to the last of a table that is as well walked whole."""
+SMALL_ROWS_MAX = 200_000
+"""Rows of a table that is as well walked whole."""
 MARGIN = timedelta(minutes=10)
 """How far creation times may be out of the order of the keys, or commits late."""
 OFFSETS_MARGIN = timedelta(hours=26)
@@ -45,13 +45,20 @@ async def beginning(axis: Axis, connection: AsyncConnection, since: datetime) ->
     last = await axis.newest(connection)
     if not isinstance(first, int) or last is None or not isinstance(last[0], int):
         return None
-    if not axis.is_time_indexed and last[0] - first <= SMALL_SPAN_MAX:
+    if not axis.is_time_indexed and await _is_small(axis, connection):
         return None
     low = await _bisect(axis, axis.created_at, connection, since, (first, last[0]))
     least = await _least(axis, axis.created_at, connection, since) if axis.is_time_indexed else None
     if least is not None:
         low = min(low, least - 1)
     return (low,) if low >= first else None
+
+
+async def _is_small(axis: Axis, connection: AsyncConnection) -> bool:
+    """Whether the table has so few rows that its keys need not be trusted; no more of them are counted."""
+    some = select(axis.key.sql).select_from(axis.table).limit(SMALL_ROWS_MAX + 1).subquery()
+    count = (await connection.execute(select(func.count()).select_from(some))).scalar()
+    return isinstance(count, int) and count <= SMALL_ROWS_MAX
 
 
 async def _by_time(axis: Axis, created_at: Column, connection: AsyncConnection, since: datetime) -> Place:

@@ -172,3 +172,12 @@ async def test_attempts_under_falling_keys_are_met_too(database: sqlite3.Connect
     database.execute(INDEX)
     shop = await opens(out_trade_no=None, shop={"attempts": attempts})
     assert await met(shop, await shop.before(START + timedelta(days=99))) == ["10000000", "1"]
+
+
+async def test_a_few_rows_far_apart_are_a_small_table(database: sqlite3.Connection, opens: Opens) -> None:
+    """It is rows that make a table large, not the distance between its keys."""
+    database.execute(TABLE.format("INTEGER PRIMARY KEY", "DATETIME"))
+    for key, at in ((1, START), (5, START - timedelta(days=60)), (2**40, START)):
+        put(database, key, local(at))
+    shop = await opens()
+    assert "1" in await met(shop, await shop.before(START - timedelta(days=7)))

@@ -52,7 +52,7 @@ def numbers(found: list[Found]) -> list[str]:
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take no table for a small one."""
-    monkeypatch.setattr("reconciler.shops.sql.beginning.SMALL_SPAN_MAX", -1)
+    monkeypatch.setattr("reconciler.shops.sql.beginning.SMALL_ROWS_MAX", -1)
 
 
 class Statements:
@@ -122,6 +122,7 @@ async def test_one_statement_passes_over_a_bounded_stretch(
     assert len(numbers(await walk(shop, position, 1))) == 3
 
 
+@pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("created", ["DATETIME", "INTEGER"])
 async def test_before_takes_few_looks_at_a_sparse_table(
     database: sqlite3.Connection, opens: Opens, created: str
