@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -213,6 +214,9 @@ def _refuse_encoded(headers: Headers) -> None:
 def _reason_of(error: BaseException) -> str:
     # httpx-aiohttp calls a disconnect a connect timeout: what aiohttp said is nearer the truth.
     root = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ is not None else error
+    if isinstance(root, aiohttp.ClientConnectorError) and not isinstance(root, aiohttp.ClientSSLError):
+        why = os.strerror(root.os_error.errno) if root.os_error.errno else str(root.os_error)
+        return f"cannot connect to {root.host}:{root.port}: {why}"
     return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
 
 
