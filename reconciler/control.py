@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -42,7 +42,7 @@ def _ledger(settings: Settings) -> str:
 
 
 class ControlKeeper:
-    """Keeps the socket open for as long as this daemon leads: a standby does not answer."""
+    """Keeps the socket open while this daemon leads, or would but for shop or ledger: a standby does not answer."""
 
     def __init__(self, assembly: Assembly, events: Events, clock: Clock) -> None:
         self._assembly = assembly
@@ -52,13 +52,13 @@ class ControlKeeper:
 
     async def keep(self) -> None:
         """Open and close the socket with the lead, until cancelled."""
-        path = socket_path(self._assembly.settings)
+        path, rounds = socket_path(self._assembly.settings), self._assembly.rounds
         while True:
-            await self._until(leading=True)
+            await self._until(lambda: rounds.leading)
             server = ControlServer(path, {"ask": self._ask, "status": self._status})
             try:
                 await server.start()
-                await self._until(leading=False)
+                await self._until(lambda: not (rounds.leading or rounds.troubles()))
             except OSError as error:
                 if not self._said:
                     self._said = True
@@ -67,14 +67,16 @@ class ControlKeeper:
             finally:
                 await server.stop()
 
-    async def _until(self, *, leading: bool) -> None:
-        while self._assembly.rounds.leading is not leading:
+    async def _until(self, true: Callable[[], object]) -> None:
+        while not true():
             await self._clock.sleep(LEAD_LOOK_S)
 
     async def _ask(self, arguments: dict[str, object]) -> dict[str, object]:
         number, act = arguments.get("number"), arguments.get("settle") is True
         if not isinstance(number, str):
             raise CommandRefused("ask needs a number: an order_no or an out_trade_no")
+        if not self._assembly.rounds.leading:
+            raise CommandRefused("; ".join(self._assembly.rounds.troubles()) or "this daemon does not lead")
         try:
             findings = await self._assembly.inquiry.ask(number, act=act)
         except PortError as away:
@@ -86,6 +88,7 @@ class ControlKeeper:
         return {
             "who": rounds.who,
             "mode": self._assembly.settings.mode,
+            "leading": rounds.leading,
             "found_at": rounds.found_at.isoformat() if rounds.found_at else None,
             "asked_at": rounds.asked_at.isoformat() if rounds.asked_at else None,
             "troubles": list(rounds.troubles()),

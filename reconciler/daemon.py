@@ -83,8 +83,8 @@ class Daemon:
         self._log.emit(event)
         self._metrics.emit(event)
 
-    async def once(self) -> tuple[Exit, Tally | None]:
-        """Find, ask what is due, settle, and end; the tally, where there was anything to count, says what was done.
+    async def once(self) -> tuple[Exit, Tally | None, str]:
+        """Find, ask what is due, settle, and end; give what was done, if anything was begun, and what broke it off.
 
         Raises MappingError, ShopUnavailable and LedgerUnavailable where it could not even begin.
         """
@@ -96,25 +96,25 @@ class Daemon:
             led = await assembly.rounds.once()
             stopping.cancel()
             if not led:
-                return Exit.LOCKED, None
+                return Exit.LOCKED, None, ""
             tally = assembly.rounds.context.tally
             due = (await assembly.ledger.counts(assembly.rounds.due_by or self._clock.now())).due
             await assembly.rounds.summarise()
         except Overtaken as overtaken:
             self.emit(LeadOvertaken(why=str(overtaken)))
-            return Exit.OVERTAKEN, None
+            return Exit.OVERTAKEN, None, ""
         except LockLost as lost:
             self.emit(LeadLost(why=str(lost)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally
+            return Exit.UNFINISHED, assembly.rounds.context.tally, str(lost)
         except ShopUnavailable as away:
             self.emit(ShopIsUnavailable(why=str(away)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally
+            return Exit.UNFINISHED, assembly.rounds.context.tally, str(away)
         except LedgerUnavailable as away:
             self.emit(LedgerIsUnavailable(why=str(away)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally
+            return Exit.UNFINISHED, assembly.rounds.context.tally, str(away)
         else:
             unfinished = tally.unanswered or tally.not_applied or due
-            return (Exit.UNFINISHED if unfinished else Exit.DONE), tally
+            return (Exit.UNFINISHED if unfinished else Exit.DONE), tally, ""
         finally:
             await assembly.close()
 

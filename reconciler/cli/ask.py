@@ -10,11 +10,12 @@ import typer
 from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, say, side_by_side
 from reconciler.control import as_json, socket_path
 from reconciler.domain.case import Fact
+from reconciler.events import Event, Severity
 from reconciler.exit import Exit
 from reconciler.ops.clock import SystemClock
 from reconciler.ops.control_client import ControlError, NoDaemon, call
 from reconciler.ops.log import configure
-from reconciler.ports import PortError
+from reconciler.ports import Events, PortError
 from reconciler.settings.model import Settings
 from reconciler.shops.sql.mapping import MappingError
 from reconciler.wiring import EnvironmentUnusable, assemble
@@ -61,11 +62,24 @@ def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[
     return findings
 
 
+class _OnlyTrouble:
+    """Lets the log have what a person at a terminal needs to know beside the answer: warnings and worse."""
+
+    def __init__(self, log: Events) -> None:
+        self._log = log
+
+    def emit(self, event: Event) -> None:
+        """Pass a warning on."""
+        if event.severity <= Severity.WARNING:
+            self._log.emit(event)
+
+
 async def _by_ourselves(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
     log = configure("console")
-    assembly = await assemble(settings, SystemClock(), log)
+    quiet = _OnlyTrouble(log)
+    assembly = await assemble(settings, SystemClock(), quiet)
     try:
-        if not await assembly.rounds.take_charge():
+        if not await assembly.rounds.take_charge(by_hand=True):
             fail("Another process holds the shop's lock, and its control socket does not answer.", Exit.LOCKED)
         return as_json(await assembly.inquiry.ask(order, act=act))
     finally:
@@ -83,10 +97,12 @@ def _show(finding: Mapping[str, Any], settings: Settings, *, act: bool) -> None:
         for line in side_by_side([Fact(**fact) for fact in finding["facts"]]):
             say(line)
     say(f"  decision  {finding['decision']}: {finding['why']}")
-    if not act:
+    if finding["outcome"]:
+        say(f"  outcome   {finding['outcome']}")
+    elif act:
+        say("  outcome   nothing was done: the answer says nothing, and the daemon asks on by itself")
+    elif finding["decision"] == "settle" and settings.mode == "enforce":
         say("            nothing was done; --settle acts on it")
-    elif not finding["acted"]:
-        say(f"            mode {settings.mode}: nothing was written to the shop")
     else:
-        say("            carried out; `reconciler explain` has the outcome")
+        say("            nothing was done")
     say()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -55,15 +56,27 @@ def list_(
     if not found:
         say("No cases." if ended else "No open cases.")
         return
+    _print_table(found)
+
+
+def _print_table(found: Sequence[Case]) -> None:
+    """Print a table that fits a terminal; elsewhere one line a case, for grep."""
+    now = datetime.now(UTC)
+    rows = []
+    for case in found:
+        why = f"{case.why} [ended: {case.ending}]" if case.ended_at else case.why
+        cells = (str(case.id), length(now - case.opened_at), case.kind.value, case.order_no, case.channel or "-", why)
+        rows.append([harmless(cell) for cell in cells])
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(row))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("id", "age", "kind", "order", "channel", "why"):
         table.add_column(heading, overflow="fold", no_wrap=heading in {"id", "age", "kind"})
-    now = datetime.now(UTC)
-    for case in found:
-        why = f"{case.why} [ended: {case.ending}]" if case.ended_at else case.why
-        row = (str(case.id), length(now - case.opened_at), case.kind.value, case.order_no, case.channel or "-", why)
-        table.add_row(*(harmless(cell) for cell in row))
-    Console(soft_wrap=False, highlight=False, markup=False).print(table)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
 
 
 @cases.command()
@@ -85,7 +98,8 @@ def show(
     say(f"case {case.id}   {case.kind.value}   {state}")
     say(f"order     {case.order_no or '-'}   key {case.order_key}")
     say(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
-    repeated = f", seen {case.repeated} more times" if case.repeated else ""
+    times = "once more" if case.repeated == 1 else f"{case.repeated} more times"
+    repeated = f", seen {times}" if case.repeated else ""
     say(f"opened    {at(case.opened_at)}{repeated}")
     say(f"why       {case.why}")
     if case.facts:
@@ -100,6 +114,7 @@ def show(
     say()
     say("what to do")
     say(f"  {ADVICE[case.kind]}")
+    say("  By hand means by the shop's own means, which also deliver; docs/how-to/handle-a-case.md says more.")
     say(f"  The whole story: reconciler explain {case.order_no or case.order_key}")
 
 

@@ -108,7 +108,9 @@ def _entry(entry: StoryEntry) -> str:
 
 def _next(watch: Watch, known: Known) -> str:
     if watch.ended_at is not None:
-        return f"nothing: ended {at(watch.ended_at)}: {watch.why or watch.last_decision}"
+        open_case = next((case for case in known.story.cases if case.ended_at is None), None)
+        then = f"; a person must decide: reconciler cases show {open_case.id}" if open_case else ""
+        return f"nothing: ended {at(watch.ended_at)}: {watch.why or watch.last_decision}{then}"
     if pause := known.paused.get(watch.attempt.channel):
         since = at(datetime.fromisoformat(pause["since"]))
         return f"not asked: the channel has been paused since {since}: {pause['why']}"

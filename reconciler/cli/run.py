@@ -56,12 +56,14 @@ def run(
 
 
 def _once(daemon: Daemon, settings: Settings) -> Exit:
-    code, tally = asyncio.run(daemon.once())
+    code, tally, broken_off = asyncio.run(daemon.once())
     if code is Exit.LOCKED:
         fail("Another process holds the shop's lock; it looks after the orders.", code)
     if tally is not None:
         for line in _summary(tally, settings):
             say(line)
+    if broken_off:
+        say(f"broken off before all that was due was asked: {broken_off}")
     return code
 
 

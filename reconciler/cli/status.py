@@ -76,7 +76,8 @@ def _ask_the_leader(settings: Settings) -> Mark | None:
 
 def _lines(known: Known) -> Iterator[str]:
     if known.daemon:
-        yield f"leader    {known.daemon['who']}, mode {known.daemon['mode']}, answering"
+        state = "answering" if known.daemon["leading"] else "running, NOT LEADING"
+        yield f"leader    {known.daemon['who']}, mode {known.daemon['mode']}, {state}"
         yield f"          found {_ago(known.daemon['found_at'])}, asked {_ago(known.daemon['asked_at'])}"
         yield from (f"          in trouble: {trouble}" for trouble in known.daemon["troubles"])
     elif known.leader:

@@ -36,7 +36,7 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
         return case
     disagreements = tuple(fact for fact in compare(subject.attempt, group, trade, policy, now) if not fact.agrees)
     if disagreements or trade.paid_at is None:
-        why = "; ".join(f"{fact.name} {fact.theirs} at the gateway, {fact.ours} in the shop" for fact in disagreements)
+        why = "; ".join(_in_words(fact, subject.attempt.channel) for fact in disagreements)
         return OpenCase(kind_of(disagreements), f"paid, but not as ordered: {why}", disagreements)
     if now < trade.paid_at + policy.grace:
         return AskAt(trade.paid_at + policy.grace, "paid a moment ago: its callback may be on its way")
@@ -51,6 +51,11 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
         if case is not None and digest_of(case.kind, case.facts) not in history.waived:
             return case
     return Settle(trade, revives=closed, why="every fact agrees")
+
+
+def _in_words(fact: Fact, channel: str) -> str:
+    place = f"[channels.{channel}]" if fact.name.startswith("merchant") else "the shop"
+    return f"{fact.name} {fact.theirs} at the gateway, {fact.ours} in {place}"
 
 
 def _group(subject: Subject, policy: Policy) -> tuple[Order, ...] | OpenCase:

@@ -21,7 +21,7 @@ def compare(attempt: Attempt, orders: Sequence[Order], trade: Trade, policy: Pol
     """
     return (
         _same("out_trade_no", trade.out_trade_no, attempt.out_trade_no),
-        Fact("transaction_id", trade.transaction_id or MISSING, "any", agrees=bool(trade.transaction_id)),
+        Fact("transaction_id", trade.transaction_id or MISSING, _recorded(orders), agrees=bool(trade.transaction_id)),
         *_merchant(attempt, trade, policy),
         _amount(trade.amount, _due(attempt, orders)),
         _same("currency", trade.amount.currency if trade.amount else None, _currency(attempt, orders)),
@@ -55,6 +55,10 @@ def _currency(attempt: Attempt, orders: Sequence[Order]) -> str:
     """Name the currency to be paid in; several are named together, and so agree with none."""
     own = {attempt.amount.currency} if attempt.amount is not None else set()
     return "+".join(sorted(own | {order.amount.currency for order in orders}))
+
+
+def _recorded(orders: Sequence[Order]) -> str:
+    return ", ".join(order.transaction_id for order in orders if order.transaction_id) or "none yet"
 
 
 def _due(attempt: Attempt, orders: Sequence[Order]) -> Money:

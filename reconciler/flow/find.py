@@ -142,4 +142,5 @@ def _unreadable(found: Found, since: datetime | None) -> Iterator[CaseReport]:
             out_trade_no="",
             why=f"the order waits for a payment and cannot be read: {'; '.join(problems)}",
             facts=tuple(Fact("order", "not asked", problem) for problem in problems),
+            only_new=True,
         )

@@ -14,7 +14,7 @@ from reconciler.flow.ask import Asker
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context
 from reconciler.flow.find import Finder, FindPolicy
-from reconciler.flow.judged import Judged, ask_of, update_of, why_of
+from reconciler.flow.judged import Judged, ask_of, update_of, uses_an_age, why_of
 from reconciler.ports import Batch, Watch
 
 FINDINGS_MAX = 64
@@ -38,7 +38,9 @@ class Finding:
     decision: str
     why: str
     acted: bool
-    """Whether the decision was carried out."""
+    """Whether the decision was carried out: with `--settle`, in mode enforce, on an answer that says something."""
+    outcome: str
+    """What became of it; empty where nothing was done."""
 
 
 class Inquiry:
@@ -80,7 +82,9 @@ class Inquiry:
         asked = await asker.ask(watches, without_shortcut=True)
         async with context.applying:
             judged = await asker.judge(asked)
-            if not act:
+            # An ask by hand that came to nothing changes nothing: the daemon's own asks have their turn.
+            idle = [item for item in judged if not (act and item.reply and uses_an_age(item.reply))]
+            if idle:
                 now = context.clock.now()
                 noted = tuple(
                     replace(
@@ -91,14 +95,20 @@ class Inquiry:
                         ended=item.watch.ended_at is not None,
                         ask=ask_of(item.reply, f"asked by hand, nothing done: {name_of_decision(item.decision)}"),
                     )
-                    for item in judged
+                    for item in idle
                 )
                 await context.ledger.record(Batch(updates=noted), now)
-        if act:
-            await asker.carry_out(asked)
-        return [self._finding(item, acted=act and context.enforcing) for item in judged]
+        untouched = {item.watch.id for item in idle}
+        await asker.carry_out([item for item in asked if item.watch.id not in untouched])
+        return [self._finding(item, "" if item.watch.id in untouched else await self._outcome(item)) for item in judged]
 
-    def _finding(self, item: Judged, *, acted: bool) -> Finding:
+    async def _outcome(self, item: Judged) -> str:
+        """Say what the ledger has on the watch now."""
+        story = await self._context.ledger.story(item.watch.attempt.order_key)
+        watch = next((watch for watch in story.watches if watch.id == item.watch.id), item.watch)
+        return f"{watch.last_decision}: {watch.why}"
+
+    def _finding(self, item: Judged, outcome: str) -> Finding:
         context, attempt, reply = self._context, item.watch.attempt, item.reply
         assert reply is not None  # noqa: S101 # asked without the short cut
         facts: tuple[Fact, ...] = ()
@@ -118,7 +128,8 @@ class Inquiry:
             facts=facts,
             decision=name_of_decision(item.decision),
             why=why_of(item.decision),
-            acted=acted,
+            acted=bool(outcome) and context.enforcing,
+            outcome=outcome,
         )
 
 

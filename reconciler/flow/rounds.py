@@ -53,7 +53,7 @@ class Rounds:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _walk_wanted: bool = True
-    _trouble: tuple[type[PortError], datetime] | None = None
+    _trouble: tuple[type[PortError], datetime, str] | None = None
 
     # ------------------------------------------------------------------------------------------------------ the daemon
 
@@ -83,8 +83,9 @@ class Rounds:
         """Say why the work is not being done now, if it is not; a standby's work is to wait."""
         if self._trouble is None:
             return ()
-        kind, since = self._trouble
-        return (f"{kind.__name__} since {since.isoformat(timespec='seconds')}",)
+        kind, since, why = self._trouble
+        what = "shop" if kind is ShopUnavailable else "ledger"
+        return (f"{what} unavailable since {since.isoformat(timespec='seconds')}: {why}",)
 
     # -------------------------------------------------------------------------------------------------------- one pass
 
@@ -99,11 +100,11 @@ class Rounds:
         await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
         return True
 
-    async def take_charge(self) -> bool:
-        """Take lock and pen for a command that does one thing; False where another process holds the lock."""
+    async def take_charge(self, *, by_hand: bool = False) -> bool:
+        """Take lock and pen for one pass, or for one thing done by hand; False where another process holds the lock."""
         if not await self.context.shop.take_lock():
             return False
-        await self._take_the_pen()
+        await self._take_the_pen(by_hand=by_hand)
         await self._open_the_books()
         return True
 
@@ -145,7 +146,7 @@ class Rounds:
                 if not await self._still_locked():
                     raise LockLost("the lock was lost while shop or ledger were away") from away
 
-    async def _take_the_pen(self) -> None:
+    async def _take_the_pen(self, *, by_hand: bool = False) -> None:
         """Raise the ledger's epoch, once for each time the lock was taken: whoever wrote before writes no more."""
         context = self.context
         now = context.clock.now()
@@ -153,7 +154,8 @@ class Rounds:
         self.leading = True
         context.events.emit(LeadTaken(epoch=epoch))
         leader = {"who": self.who, "since": now.isoformat(), "mode": "enforce" if context.enforcing else "observe"}
-        await context.ledger.set_mark("leader", json.dumps(leader))
+        if not by_hand:
+            await context.ledger.set_mark("leader", json.dumps(leader))
         await context.ledger.set_mark(SHOP_MARK, self.whose)
 
     async def _open_the_books(self) -> None:
@@ -239,7 +241,7 @@ class Rounds:
     async def _keep_the_lock(self) -> None:
         while not self._stop.is_set():
             if not await self.context.shop.holds_lock():
-                raise LockLost("the shop's lock is no longer ours")
+                raise LockLost("the lock is gone: its connection broke, its database was replaced, or another has it")
             await self._pause(LOCK_RETRY_S)
 
     # -------------------------------------------------------------------------------------------------------- troubles
@@ -249,7 +251,7 @@ class Rounds:
         self._beat()  # waiting is a sign of life, too: the watchdog is for a loop that hangs
         now = self.context.clock.now()
         if self._trouble is None or self._trouble[0] is not type(away):
-            self._trouble = (type(away), now)
+            self._trouble = (type(away), now, str(away))
             if isinstance(away, ShopUnavailable):
                 self.context.events.emit(ShopIsUnavailable(why=str(away)))
             else:

@@ -28,7 +28,8 @@ async def report(page: Page, item: CaseReport, now: datetime) -> CaseOutcome:
     same = (cases.c.order_key == item.order_key, cases.c.kind == item.kind.value)
     found = (await page.connection.execute(select(cases).where(*same, cases.c.open == OPEN))).first()
     if found is not None:
-        await _repeat(page, found, item, digest, now)
+        if not item.only_new:
+            await _repeat(page, found, item, digest, now)
         return CaseOutcome(Reported.REPEATED, CaseId(found.id))
     resolved = select(cases.c.id).where(*same, cases.c.resolved_digest == digest).order_by(cases.c.id.desc()).limit(1)
     silent = (await page.connection.execute(resolved)).scalar()

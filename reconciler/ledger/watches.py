@@ -43,11 +43,7 @@ async def add(connection: AsyncConnection, new: Sequence[NewWatch]) -> int:
     """
     wanted = {_identity(item.attempt): item for item in new}
     for keys in chunks(sorted({key for key, _, _ in wanted})):
-        known = await connection.execute(
-            select(*_OF_KNOWN, watches.c.id, watches.c.was_paid, watches.c.ended_at).where(
-                watches.c.order_key.in_(keys)
-            )
-        )
+        known = await connection.execute(select(*_OF_KNOWN).where(watches.c.order_key.in_(keys)))
         for row in known.all():
             item = wanted.pop((row.order_key, row.channel, row.out_trade_no), None)
             if item is not None and _waits_again(item, row.ended_at, was_paid=row.was_paid):
@@ -213,6 +209,11 @@ _UPDATE = (
     .values(
         leased_until=None,
         interruptions=0,
+        # A watch that had ended keeps its end, whoever asks once more by hand.
+        ended_at=case(
+            (bindparam("b_ended", type_=watches.c.ended_at.type).is_(None), None),
+            else_=func.coalesce(watches.c.ended_at, bindparam("b_ended", type_=watches.c.ended_at.type)),
+        ),
         # What was verified once stays known until another verified answer takes its place.
         last_verified=func.coalesce(
             bindparam("b_verified", type_=watches.c.last_verified.type), watches.c.last_verified
@@ -239,7 +240,7 @@ def _update_row(item: WatchUpdate, asks: list[Any], now: datetime) -> dict[str, 
         "untrusted_run": item.untrusted_run,
         "last_decision": item.decision[:DECISION_LENGTH_MAX],
         "why": clean(item.why),
-        "ended_at": to_us(now) if item.ended else None,
+        "b_ended": to_us(now) if item.ended else None,
         "asks": canonical(asks),
     }
 

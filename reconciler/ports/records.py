@@ -109,6 +109,8 @@ class CaseReport:
     facts: tuple[Fact, ...] = ()
     evidence: Evidence | None = None
     key: VerifyingKey | None = None
+    only_new: bool = False
+    """Say nothing where such a case is open already: it may know more by now."""
 
 
 class Reported(Enum):

@@ -358,6 +358,8 @@ class MemoryLedger:
         for case in same:
             if case.ended_at:
                 continue
+            if item.only_new:
+                return CaseOutcome(Reported.REPEATED, case.id)
             repeated = replace(case, repeated=case.repeated + 1)
             if digest_of(case.kind, case.facts) != digest:
                 repeated = replace(

@@ -144,7 +144,7 @@ def apply_update(contents: Contents, update: WatchUpdate, now: datetime) -> None
         untrusted_run=update.untrusted_run,
         last_decision=update.decision,
         why=update.why,
-        ended_at=now if update.ended else None,
+        ended_at=(item.watch.ended_at or now) if update.ended else None,
         asks=asks[-ASKS_KEPT:],
     )
     item.leased_until, item.interruptions = None, 0

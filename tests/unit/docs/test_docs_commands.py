@@ -111,10 +111,12 @@ WATCH = Watch(
     NOW,
     asks=(Ask(NOW, "Paid", "", 4, "settled"),),
 )
-FINDING = Finding("A1", "alipay-main", "A1", "pending", "Paid", "", True, 4, FACTS, "Settle", "why", False)
+FINDING = Finding(
+    "A1", "alipay-main", "A1", "pending", "Paid", "", True, 4, FACTS, "settle", "why", False, "settled: x"
+)
 VERIFICATION = Verification(1, (1, "hash"), 1, 1, 0, ((1, "altered"),))
 KNOWN = status.Known(
-    daemon={"who": "a", "mode": "observe", "found_at": None, "asked_at": None, "troubles": ["x"]},
+    daemon={"who": "a", "mode": "observe", "leading": True, "found_at": None, "asked_at": None, "troubles": ["x"]},
     leader={"who": "a", "since": "x", "mode": "observe"},
     watches=WatchCounts(1, 1, 0, NOW),
     cases={"stalled": 1},

@@ -510,3 +510,36 @@ async def test_a_case_ends_when_the_shop_has_the_payment_by_whoevers_hand(bench:
     await bench.clock.advance(600)
     rounds = await bench.once()
     assert await kinds(rounds) == []
+
+
+async def test_asking_by_hand_what_nobody_can_answer_changes_nothing(bench: Bench) -> None:
+    bench.order("1", minutes=60 * 24 * 3)
+    bench.pay("N1")
+    bench.policy = Policy(review_after=timedelta(days=9))
+    await bench.once()
+    (before,) = (await MemoryLedger(bench.shelf).story("N1")).watches
+    bench.gateway().will_answer("N1", Unavailable("connection refused"))
+    await bench.clock.advance(60)
+    rounds = bench.process()
+    assert await rounds.take_charge(by_hand=True)
+    (finding,) = await bench.inquiry(rounds).ask("N1", act=True)
+    assert (finding.answer, finding.acted, finding.outcome) == ("Unavailable", False, "")
+    (after,) = (await rounds.context.ledger.story("N1")).watches
+    assert before.ended_at is not None
+    assert (after.ended_at, after.why) == (before.ended_at, before.why)
+    assert len(after.asks) == len(before.asks) + 1
+    assert await kinds(rounds) == []
+
+
+async def test_a_case_that_knows_of_the_payment_is_not_talked_down_by_the_next_walk(bench: Bench) -> None:
+    bench.order("1")
+    bench.pay("N1")
+    shop = bench.shop()
+    bench.gateway().on_ask = lambda _number: shop.change("1", amount=None)
+    await bench.once()
+    bench.gateway().on_ask = None
+    await bench.clock.advance(60)
+    rounds = await bench.once()
+    (case,) = await rounds.context.ledger.cases()
+    assert case.kind is CaseKind.UNREADABLE_ORDER
+    assert case.why.startswith("paid, and the order cannot be read")
