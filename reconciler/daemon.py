@@ -164,7 +164,7 @@ class Daemon:
         if idle := settings.without_effect():
             self.emit(ConfigWithoutEffect(keys=", ".join(idle)))
         if settings.mode == "enforce" and not settings.alerts.targets:
-            self.emit(AlertsNone(mode=settings.mode))
+            self.emit(AlertsNone(mode=settings.mode, why="nobody is told of cases but by this log"))
 
     async def _assemble(self, settings: Settings, since: datetime | None = None) -> Assembly:
         def measured(gateway: Gateway) -> Gateway:

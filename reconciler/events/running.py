@@ -112,6 +112,7 @@ class AlertsNone(Event):
     """Nobody is told."""
 
     mode: str
+    why: str
 
 
 @event(
@@ -136,7 +137,7 @@ class LeadTaken(Event):
 class LeadWaiting(Event):
     """Standby."""
 
-    shop: str
+    why: str
 
 
 @event(

@@ -157,6 +157,7 @@ class ChannelUnconfigured(Event):
 
     shop_value: str
     orders: int
+    why: str
 
 
 @event(

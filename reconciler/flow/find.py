@@ -93,7 +93,9 @@ class Finder:
         for value, orders in strangers.items():
             if value not in self._named:
                 self._named.add(value)
-                self._context.events.emit(ChannelUnconfigured(shop_value=value, orders=orders))
+                self._context.events.emit(
+                    ChannelUnconfigured(shop_value=value, orders=orders, why="no channel's shop_values name it")
+                )
         self._context.tally.found += total
         return total
 

@@ -129,7 +129,7 @@ class Rounds:
                 continue
             if since is None:
                 since = context.clock.now()
-                context.events.emit(LeadWaiting(shop="the shop's lock is held by another process"))
+                context.events.emit(LeadWaiting(why="another process holds the shop's lock"))
             await self._pause(LOCK_RETRY_S)
         return False
 
