@@ -12,7 +12,7 @@ from reconciler.domain.order import Order, OrderState
 from reconciler.events.orders import CaseOpened, OrderCallbackWon, OrderWouldClose, OrderWouldSettle, SettleRecovered
 from reconciler.flow.close import close
 from reconciler.flow.context import Context
-from reconciler.flow.judged import WOULD_SETTLE, Judged, report_of, update_of, uses_an_age, why_of
+from reconciler.flow.judged import WOULD_SETTLE, Judged, report_of, shows_payment, update_of, uses_an_age, why_of
 from reconciler.ports import Batch, CaseOutcome, CaseReport, EndCases, Entry, Outcome, Reported
 
 
@@ -137,10 +137,8 @@ async def _supersede(context: Context, item: Judged, now: datetime) -> None:
     intention = context.recovering.get(item.watch.attempt.order_key)
     if intention is None or (item.reply is not None and not uses_an_age(item.reply)):
         return
-    row = item.subject.row
-    has_it = isinstance(row, Order) and row.state is OrderState.PAID
-    has_it = has_it and row.transaction_id in {None, intention.transaction_id}  # type: ignore[union-attr] # has_it says it is an Order
-    outcome = Outcome.SETTLED if has_it else Outcome.SUPERSEDED
+    settled = shows_payment(item.subject.row, intention.transaction_id)
+    outcome = Outcome.SETTLED if settled else Outcome.SUPERSEDED
     await context.ledger.conclude(intention.id, outcome, why_of(item.decision), Batch(), now)
     for key in intention.order_keys:
         context.recovering.pop(key, None)

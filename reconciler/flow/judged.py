@@ -119,5 +119,10 @@ def uses_an_age(reply: Reply) -> bool:
             return True
 
 
+def shows_payment(row: Row | None, transaction_id: str) -> bool:
+    """Whether the shop's row is paid, by this payment as far as it says."""
+    return isinstance(row, Order) and row.state is OrderState.PAID and row.transaction_id in {None, transaction_id}
+
+
 def _shows_paid(row: Row | None) -> bool:
     return isinstance(row, Order) and row.state in {OrderState.PAID, OrderState.REFUNDED}

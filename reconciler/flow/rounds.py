@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.domain.order import Order, OrderState
 from reconciler.events.orders import SettleRecovered
 from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting, Summary
 from reconciler.events.trouble import LedgerIsAvailable, LedgerIsUnavailable, ShopIsAvailable, ShopIsUnavailable
@@ -21,6 +20,7 @@ from reconciler.flow.ask import Asker
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
+from reconciler.flow.judged import shows_payment
 from reconciler.ports import Batch, LedgerUnavailable, LockLost, OpenIntention, Outcome, PortError, ShopUnavailable
 
 SHOP_MARK = "shop"
@@ -176,7 +176,7 @@ class Rounds:
         for intention in await context.ledger.open_intentions():
             rows = await context.shop.read(intention.order_keys)
             now = context.clock.now()
-            if all(_has(rows.get(key), intention) for key in intention.order_keys):
+            if all(shows_payment(rows.get(key), intention.transaction_id) for key in intention.order_keys):
                 await self._close_the_book(intention, Outcome.SETTLED, "found moved at start", now)
             elif not context.enforcing:
                 await self._close_the_book(intention, Outcome.SUPERSEDED, "found open in mode observe", now)
@@ -320,14 +320,6 @@ async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
         overdue=counts.due,
         cases_open=len(cases),
         period=now - tally.since + timedelta(0),
-    )
-
-
-def _has(row: object, intention: OpenIntention) -> bool:
-    return (
-        isinstance(row, Order)
-        and row.state is OrderState.PAID
-        and row.transaction_id in {None, intention.transaction_id}
     )
 
 
