@@ -38,8 +38,8 @@ def revision_of(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection, where: str) -> None:
     from alembic import command  # noqa: PLC0415 # a quarter of a second that only a migration needs
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415 # the same
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 # the same
 
     config = Config()
     config.set_main_option("script_location", "reconciler.ledger:migrations")
