@@ -180,6 +180,8 @@ class Reply:
     evidence: Evidence | None = None
     """None where no bytes arrived."""
     key: VerifyingKey | None = field(default=None, repr=False)
+    clock_off: timedelta | None = None
+    """How far the gateway's clock was ahead of ours (behind: negative); None where it did not say."""
 
     @property
     def duration_ms(self) -> int:

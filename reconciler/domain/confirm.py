@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.domain.answer import Trade
@@ -34,23 +34,45 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
         return group
     if case := _moved_before(order, group, trade, history):
         return case
-    disagreements = tuple(fact for fact in compare(subject.attempt, group, trade, policy, now) if not fact.agrees)
+    facts = compare(subject.attempt, group, trade, policy, now)
+    disagreements = tuple(fact for fact in facts if not fact.agrees)
+    payment = _payment(subject.attempt, facts)
     if disagreements or trade.paid_at is None:
         why = "; ".join(_in_words(fact, subject.attempt.channel) for fact in disagreements)
-        return OpenCase(kind_of(disagreements), f"paid, but not as ordered: {why}", disagreements)
+        question = OpenCase(kind_of(disagreements), f"paid, but not as ordered: {why}", disagreements)
+        return _naming(payment, question)
     if now < trade.paid_at + policy.grace:
         return AskAt(trade.paid_at + policy.grace, "paid a moment ago: its callback may be on its way")
     closed = any(member.state is OrderState.CLOSED for member in group)
-    if case := _resolved_for_good(trade, history):
-        return case
     questions = (
         _late(group, trade, history, policy, now) if closed else None,
-        _review(subject.attempt, group, trade, policy, now),
+        _review(subject.attempt, group, trade, history, policy, now),
     )
-    for case in questions:
-        if case is not None and digest_of(case.kind, case.facts) not in history.waived:
-            return case
-    return Settle(trade, revives=closed, why="every fact agrees")
+    whole = (_naming(payment, case) for case in questions if case is not None)
+    asked = next((case for case in whole if _digest(case) not in history.waived), None)
+    if history.resolved_for_good and (asked is None or _digest(asked) not in history.resolved):
+        return _resolved_for_good(trade)
+    return asked or Settle(trade, revives=closed, why="every fact agrees")
+
+
+def _payment(attempt: Attempt, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Give what tells this payment from another, as far as it agrees: a person looks it up, or refunds it, by that.
+
+    Beside the transaction stands the number that it was paid under: what the row carries may be filled in by hand
+    later, and the question would look like a new one.
+    """
+    agreed = {fact.name: fact for fact in facts if fact.agrees}
+    if "currency" not in agreed:
+        agreed.pop("amount", None)  # as many, and of something else
+    if "transaction_id" in agreed:
+        agreed["transaction_id"] = replace(agreed["transaction_id"], ours=f"of {attempt.out_trade_no}")
+    return tuple(agreed[name] for name in ("amount", "transaction_id", "paid_at") if name in agreed)
+
+
+def _naming(payment: tuple[Fact, ...], case: OpenCase) -> OpenCase:
+    """Add to a case's facts what they do not say of the payment: about another payment it is another question."""
+    said = {fact.name for fact in case.facts}
+    return replace(case, facts=(*case.facts, *(fact for fact in payment if fact.name not in said)))
 
 
 def _in_words(fact: Fact, channel: str) -> str:
@@ -91,17 +113,15 @@ def _moved_before(order: Order, group: tuple[Order, ...], trade: Trade, history:
         fact = Fact("state", "paid, and settled once", order.state.value)
         why = f"this payment moved the order once, and now it is {order.state.value} again"
         return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
-    if history.was_paid and order.state is OrderState.PENDING:
-        fact = Fact("state", "paid", f"{order.state.value}, and seen paid before")
-        why = "paid; the shop showed it paid before, and now it waits for payment again"
-        return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
     return None
 
 
-def _resolved_for_good(trade: Trade, history: History) -> OpenCase | None:
+def _digest(case: OpenCase) -> str:
+    return digest_of(case.kind, case.facts)
+
+
+def _resolved_for_good(trade: Trade) -> OpenCase:
     """Do not move what a person resolved for good; money that came since is said once, not passed over."""
-    if not history.resolved_for_good:
-        return None
     fact = Fact("transaction_id", trade.transaction_id or "missing", "resolved for good")
     why = "paid in full agreement, but a person resolved this order for good: it is not moved"
     return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
@@ -112,12 +132,8 @@ def _late(group: tuple[Order, ...], trade: Trade, history: History, policy: Poli
     if obstacle is None:
         return None
     closed = next(member for member in group if member.state is OrderState.CLOSED)
-    facts = (
-        Fact("state", "paid", f"closed (status {closed.status})"),
-        Fact("amount", str(trade.amount), str(closed.amount), agrees=trade.amount == closed.amount),
-        Fact("transaction_id", trade.transaction_id or "missing", obstacle),
-    )
-    return OpenCase(CaseKind.LATE_PAYMENT, f"paid, and closed in the shop; {obstacle}", facts)
+    fact = Fact("state", "paid", f"closed (status {closed.status}): {obstacle}")
+    return OpenCase(CaseKind.LATE_PAYMENT, f"paid, and closed in the shop; {obstacle}", (fact,))
 
 
 def _obstacle_to_reviving(
@@ -137,7 +153,10 @@ def _obstacle_to_reviving(
     return None
 
 
-def _review(attempt: Attempt, group: tuple[Order, ...], trade: Trade, policy: Policy, now: datetime) -> OpenCase | None:
+def _review(
+    attempt: Attempt, group: tuple[Order, ...], trade: Trade, history: History, policy: Policy, now: datetime
+) -> OpenCase | None:
+    """Give everything that wants a person to look first as one question: who waves it through has seen all of it."""
     reasons = [(f"{flag} is set", Fact(flag, "present", "absent")) for flag in trade.flags]
     if policy.review_over and trade.amount and trade.amount.fen > policy.review_over.fen:
         fact = Fact("amount", str(trade.amount), f"settle.review_over {policy.review_over}")
@@ -154,6 +173,9 @@ def _review(attempt: Attempt, group: tuple[Order, ...], trade: Trade, policy: Po
         if member.transaction_id and member.transaction_id != trade.transaction_id:
             fact = Fact("transaction_id", trade.transaction_id or "missing", member.transaction_id)
             reasons.append((f"order {member.order_no} carries another transaction already", fact))
+    if history.was_paid and any(member.state is OrderState.PENDING for member in group):
+        fact = Fact("state", "paid", "pending, and seen paid before")
+        reasons.append(("the shop showed it paid before, and now it waits for payment again", fact))
     if not reasons:
         return None
     why = "every fact agrees, but a person must look first: " + ", ".join(reason for reason, _ in reasons)

@@ -29,12 +29,13 @@ from reconciler.domain.answer import (
     name_of,
     reason_of,
 )
-from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.case import CaseKind, Fact, digest_of
 from reconciler.domain.confirm import Subject, confirm
 from reconciler.domain.decision import (
     AskAgain,
     AskAt,
     CloseOrder,
+    CloseTrade,
     Decision,
     Done,
     OpenCase,
@@ -47,11 +48,13 @@ from reconciler.domain.history import History
 from reconciler.domain.order import Order, OrderState, UnreadableOrder
 from reconciler.domain.policy import Policy
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
+from reconciler.domain.trust import distrust
 
-__all__ = ["FRESH_WITHIN", "Subject", "before_asking", "decide", "when_next"]
+__all__ = ["Subject", "before_asking", "decide", "when_next"]
 
-FRESH_WITHIN = timedelta(minutes=2)
-"""An answer older than that proves nothing any more: as long as a lease lasts."""
+OUTLAST_REFUSAL_FIRST = timedelta(minutes=5)
+OUTLAST_REFUSAL_FOR = timedelta(days=3)
+"""How long a trade is asked about past its last age where the gateway refused to close it."""
 
 
 def before_asking(subject: Subject, history: History) -> Decision | None:
@@ -71,7 +74,7 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
     answer = reply.answer
     match answer:
         case Paid() | Refunded() | Unpaid() | NotCreated() | Closed():
-            if why := _distrust(subject, reply, answer, now):
+            if why := distrust(subject.attempt, reply, policy, now):
                 return _untrusted(question, why)
             return _usable(question, answer)
         case Unavailable() | Throttled():
@@ -82,10 +85,11 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
             return PauseChannel(reason or "the gateway gave no reason")
         case Rejected(reason):
             why = f"the gateway refuses to be asked about this number: {reason or 'no reason given'}"
-            return OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE)
+            return _unless_answered(question, OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE))
         case Unrecognised(raw):
             why = f"the gateway said something that we do not know: {raw}"
-            return OpenCase(CaseKind.UNRECOGNISED_STATE, why, (Fact("state", raw, "unknown to us"),), Pace.PROBE)
+            fact = Fact("state", raw, "unknown to us")
+            return _unless_answered(question, OpenCase(CaseKind.UNRECOGNISED_STATE, why, (fact,), Pace.PROBE))
         case _:
             assert_never(answer)
 
@@ -100,7 +104,7 @@ def when_next(
     """
     asked_at = asked_at or now
     match decision:
-        case AskAgain(pace=Pace.SOON) | OpenCase(pace=Pace.SOON) | PauseChannel():
+        case AskAgain(pace=Pace.SOON) | OpenCase(pace=Pace.SOON) | CloseTrade() | PauseChannel():
             return now + retry_after(failures, subject.attempt.out_trade_no)
         case AskAgain(pace=Pace.PROBE) | OpenCase(pace=Pace.PROBE):
             return _next_age(subject, policy, asked_at, now, Pace.AGES) or now + PROBE_EVERY
@@ -125,20 +129,6 @@ class _Question:
     policy: Policy
     now: datetime
     asked_at: datetime
-
-
-def _distrust(subject: Subject, reply: Reply, answer: Usable, now: datetime) -> str:
-    """Say why an answer that reads well proves nothing, or nothing any more; empty where it may be decided on."""
-    name = name_of(answer)
-    if now - reply.answered_at > FRESH_WITHIN:
-        return f"{name}, but the answer has grown old while we were held up"
-    if isinstance(answer, NotCreated):
-        return ""  # a refusal, which comes unsigned and without a number
-    if not reply.verified:
-        return f"{name} without a signature that verifies"
-    if answer.trade.out_trade_no != subject.attempt.out_trade_no:
-        return f"{name} about another number, {answer.trade.out_trade_no}"
-    return ""
 
 
 def _said(answer: Answer) -> str:
@@ -178,9 +168,9 @@ def _pending(question: _Question, order: Order, answer: Usable) -> Decision:
             why = f"paid and refunded ({reason_of(answer)}) at the gateway, while the shop still waits for payment"
             return OpenCase(CaseKind.REFUNDED_WHILE_PENDING, why, (_amount(trade, order),))
         case Unpaid():
-            return _wait(question, answer, "not paid yet")
+            return _wait_or_close(question, answer, "not paid yet")
         case NotCreated():
-            return _wait(question, answer, "the gateway knows no such trade")
+            return _wait_or_close(question, answer, "the gateway knows no such trade")
         case Closed():
             return _closing(question, order)
         case _:
@@ -197,9 +187,10 @@ def _closed(question: _Question, order: Order, answer: Usable) -> Decision:
             why = "closed in the shop, paid at the gateway and refunded there, perhaps only in part"
             return OpenCase(CaseKind.REFUND_UNCLEAR, why, (_amount(trade, order),))
         case Unpaid():
-            return _wait(question, answer, "closed in the shop, not paid", Pace.LATER_AGES)
+            return _wait_or_close(question, answer, "closed in the shop, not paid", Pace.LATER_AGES)
         case NotCreated():
-            return _wait(question, answer, "closed in the shop; the gateway knows no such trade", Pace.LATER_AGES)
+            why = "closed in the shop; the gateway knows no such trade"
+            return _wait_or_close(question, answer, why, Pace.LATER_AGES)
         case Closed():
             return _paid_once(question, order) or Stop("closed in the shop and at the gateway")
         case _:
@@ -213,7 +204,7 @@ def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
         case Refunded():
             return Stop("paid in the shop; this attempt was paid and refunded at the gateway")
         case Unpaid() | NotCreated():
-            return _wait(question, answer, "paid in the shop; this attempt is not paid", Pace.LATER_AGES)
+            return _wait_or_close(question, answer, "paid in the shop; this attempt is not paid", Pace.LATER_AGES)
         case Closed():
             return Stop("paid in the shop; this attempt is closed at the gateway")
         case _:
@@ -304,7 +295,7 @@ def _closing(question: _Question, order: Order) -> Decision:
 
 def _paid_once(question: _Question, order: Order) -> OpenCase | None:
     """Take a close after a payment for what it is: Alipay calls a refunded trade closed, too (gateways.md 1.5)."""
-    if question.history.last_verified != Paid.__name__:
+    if question.history.last_verified not in {Paid.__name__, Refunded.__name__}:
         return None
     kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
     fact = Fact("state", "closed, and paid when asked before", order.state.value)
@@ -314,11 +305,37 @@ def _paid_once(question: _Question, order: Order) -> OpenCase | None:
 # -------------------------------------------------------------------------------------------------------------- waiting
 
 
-def _wait(question: _Question, answer: Usable, why: str, pace: Pace = Pace.AGES) -> Decision:
+def _wait_or_close(
+    question: _Question, answer: Unpaid | NotCreated, why: str, pace: Pace = Pace.AGES
+) -> AskAgain | AskAt | Stop | CloseTrade:
+    """Wait; where that would end at the last age, close what can be closed at the gateway, or say why it cannot be."""
+    decision = _wait(question, answer, why, pace)
+    if isinstance(decision, AskAgain) or not question.policy.closes_at_gateway:
+        return decision
+    if isinstance(answer, NotCreated):
+        return Stop(f"{decision.why}; so there it cannot be closed, and a payment page still open could yet be paid")
+    if question.history.close_outcome:
+        tried = f"{why}: still unpaid, although closing was tried: {question.history.close_outcome}"
+        return _outlast(question, tried) if question.history.close_refused else Stop(tried)
+    rows = len(question.subject.holders)
+    if rows > 1 and not question.policy.shared_payment:
+        return Stop(f"{decision.why}; not closed at the gateway: {rows} orders carry the number")
+    return CloseTrade(decision.why)
+
+
+def _outlast(question: _Question, why: str) -> AskAt | Stop:
+    """Ask on for some days where the gateway would not close: a payment may be under way. Less often each time."""
+    since_last_age = _age(question) - question.policy.ages[-1]
+    if since_last_age > OUTLAST_REFUSAL_FOR:
+        return Stop(why)
+    return AskAt(question.now + max(OUTLAST_REFUSAL_FIRST, since_last_age), why)
+
+
+def _wait(question: _Question, answer: Usable, why: str, pace: Pace = Pace.AGES) -> AskAgain | Stop:
     if _next_age(question.subject, question.policy, question.asked_at, question.now, pace) is not None:
         return AskAgain(why, pace)
     if isinstance(answer, NotCreated) and question.history.channel_in_doubt:
-        return AskAgain(f"{why}, as for every ask of this channel lately: no watch ends on that", Pace.SOON)
+        return AskAgain(f"{why}, as for every ask of this channel lately: no watch ends on that", Pace.PROBE)
     return Stop(f"{why}, at its last age")
 
 
@@ -329,8 +346,12 @@ def _next_age(subject: Subject, policy: Policy, asked_at: datetime, now: datetim
 
 
 def _unanswered(question: _Question, why: str) -> Decision:
-    """Ask again soon; no age is used up. Past its last age somebody is told, and it is asked on."""
-    if _age(question) >= question.policy.ages[-1]:
+    """Ask again soon; no age is used up. Past its last age somebody is told, and it is asked on.
+
+    Where closing was begun, and not refused, its last age has been answered: only what became of the trade is missing.
+    """
+    is_closed_or_closing = question.history.close_begun and not question.history.close_refused
+    if _is_past_last_age(question) and not is_closed_or_closing:
         return OpenCase(CaseKind.UNANSWERED, "no usable answer at its last age", (), Pace.SOON)
     return AskAgain(why, Pace.SOON)
 
@@ -338,8 +359,19 @@ def _unanswered(question: _Question, why: str) -> Decision:
 def _untrusted(question: _Question, why: str) -> Decision:
     if question.history.untrusted_run >= question.policy.untrusted_limit:
         why = f"answers that prove nothing, one after another: {why}"
-        return OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), Pace.SOON)
+        pace = Pace.PROBE if _is_past_last_age(question) else Pace.SOON
+        return _unless_answered(question, OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), pace))
     return _unanswered(question, why)
+
+
+def _unless_answered(question: _Question, case: OpenCase) -> OpenCase | Stop:
+    """Ask on, once a day, about what cannot be known past its last age; not when a person has answered it."""
+    answered = digest_of(case.kind, case.facts) in question.history.resolved
+    return Stop(f"{case.why}; a person has looked at it") if answered and _is_past_last_age(question) else case
+
+
+def _is_past_last_age(question: _Question) -> bool:
+    return _age(question) >= question.policy.ages[-1]
 
 
 def _age(question: _Question) -> timedelta:

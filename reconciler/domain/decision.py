@@ -81,13 +81,20 @@ class CloseOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseTrade:
+    """Have the gateway close this attempt's trade, which nobody has paid, and ask once more what became of it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseChannel:
     """No query of this channel can work: stop asking it, alert once, probe until it works again."""
 
     why: str
 
 
-Decision = Settle | AskAgain | AskAt | OpenCase | Stop | Done | CloseOrder | PauseChannel
+Decision = Settle | AskAgain | AskAt | OpenCase | Stop | Done | CloseOrder | CloseTrade | PauseChannel
 
 
 def name_of(decision: Decision) -> str:
@@ -104,5 +111,6 @@ _NAMES: dict[type[Decision], str] = {
     Stop: "stop",
     Done: "done",
     CloseOrder: "close_order",
+    CloseTrade: "close_trade",
     PauseChannel: "pause_channel",
 }

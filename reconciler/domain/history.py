@@ -46,6 +46,17 @@ class History:
     """The questions about this order that nobody has answered yet."""
     last_verified: str | None = None
     """The last verified thing that this very attempt's gateway said: the answer's name."""
+    close_begun: bool = False
+    """The ledger says that the gateway was to close this very attempt's trade; what came of it may be lost."""
+    close_outcome: str = ""
+    """What the gateway said to that, in words; empty where it said nothing yet: then it is safe to repeat."""
+    close_refused: bool = False
+    """It refused: paid, closed or finished already, or not allowed to us. A payment may be under way."""
+    resolved: frozenset[str] = frozenset()
+    """Digests (`digest_of`) of the questions about this order that a person has resolved: answered, whatever comes."""
+    approved: frozenset[str] = frozenset()
+    """Digests of the open questions about this attempt that a person has waved through; they wave nothing through but
+    in the ask that he asked for, or in what a crash left of it: there they are `waived`."""
     waived: frozenset[str] = frozenset()
     """Digests (`digest_of`) of the questions that a person waved through in the ask that is being decided: what was
     not shown to him is not waived."""

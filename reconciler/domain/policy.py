@@ -39,6 +39,8 @@ class Policy:
     review_after: timedelta = timedelta(hours=12)
     closes_orders: bool = False
     """`settle.close`, and settling is by update: closing by webhook does not exist."""
+    closes_at_gateway: bool = False
+    """`settle.close_at_gateway`, in mode enforce: observing writes nothing to a gateway."""
     shared_payment: bool = False
     keeps_transaction_id: bool = True
     """Whether the mapping names a transaction column."""

@@ -35,7 +35,7 @@ MERCHANT = (("appid", "wx0000000000000001"), ("mchid", "1900000001"))
 ORDER = Order(OrderKey("1"), "A1", OrderState.PENDING, "0", Money(9900), CREATED)
 ATTEMPT = Attempt(OrderKey("1"), "A1", CHANNEL, "A1-1", CREATED)
 TRADE = Trade("A1-1", "T1", Money(9900), CREATED + timedelta(minutes=30), MERCHANT)
-PACES = {Pace.AGES: "again", Pace.LATER_AGES: "later", Pace.SOON: "soon"}
+PACES = {Pace.AGES: "again", Pace.LATER_AGES: "later", Pace.SOON: "soon", Pace.PROBE: "probe"}
 
 
 @dataclass(frozen=True, slots=True)

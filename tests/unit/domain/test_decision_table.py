@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.domain.decision import PauseChannel
+from reconciler.domain.case import digest_of
+from reconciler.domain.decision import OpenCase, Pace, PauseChannel, Stop
 
 if TYPE_CHECKING:
     from tests.unit.domain.conftest import Scene
@@ -124,9 +125,32 @@ def test_untrusted_answers_become_a_case_at_their_limit_and_are_asked_on(
     assert scene.with_history(untrusted_run=run).word(scene.answer_named(answer), verified=False) == expected
 
 
-def test_an_untrusted_run_past_the_last_age_is_named_as_what_it_is(scene: Scene) -> None:
+def test_an_untrusted_run_past_the_last_age_is_named_as_what_it_is_and_asked_about_once_a_day(scene: Scene) -> None:
     late = scene.at_age(LATE).with_history(untrusted_run=5)
-    assert late.word(late.answer_named("Untrusted"), verified=False) == "untrusted_answer/soon"
+    assert late.word(late.answer_named("Untrusted"), verified=False) == "untrusted_answer"
+    decision = late.decide(late.answer_named("Untrusted"), verified=False)
+    assert isinstance(decision, OpenCase)
+    assert decision.pace is Pace.PROBE
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("Untrusted", "untrusted_answer"), ("Rejected", "unaskable"), ("Unrecognised", "unrecognised_state")],
+)
+def test_what_cannot_be_known_is_asked_about_no_more_once_a_person_has_looked_past_the_last_age(
+    scene: Scene, answer: str, kind: str
+) -> None:
+    run = scene.with_history(untrusted_run=5)
+    decision = run.decide(run.answer_named(answer), verified=False)
+    assert isinstance(decision, OpenCase)
+    assert decision.kind.value == kind
+    answered = run.with_history(untrusted_run=5, resolved=frozenset({digest_of(decision.kind, decision.facts)}))
+    assert isinstance(answered.decide(run.answer_named(answer), verified=False), OpenCase), "its ages are not over"
+    late = answered.at_age(LATE)
+    last = late.decide(run.answer_named(answer), verified=False)
+    assert isinstance(last, Stop)
+    assert last.why.endswith("a person has looked at it")
+    assert isinstance(run.at_age(LATE).decide(run.answer_named(answer), verified=False), OpenCase)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +183,7 @@ def test_no_usable_answer_is_a_case_from_the_last_age_on(scene: Scene, age: time
 @pytest.mark.parametrize("state", ["pending", "closed"])
 def test_the_watch_of_a_channel_in_doubt_does_not_end_on_an_unknown_number(scene: Scene, state: str) -> None:
     late = scene.at_age(LATE).in_state(state).with_history(channel_in_doubt=True)
-    assert late.word(late.answer_named("NotCreated")) == "soon"
+    assert late.word(late.answer_named("NotCreated")) == "probe"
     assert late.word(late.answer_named("Unpaid")) == "Stop"
 
 

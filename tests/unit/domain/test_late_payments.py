@@ -76,9 +76,10 @@ def test_the_case_shows_the_shops_own_status_and_both_amounts(closed: Scene) -> 
     decision = closed.with_order(status="-1").with_policy(late_payment=LatePayment.CASE).decide()
     assert isinstance(decision, OpenCase)
     assert [(fact.name, fact.theirs, fact.ours) for fact in decision.facts] == [
-        ("state", "paid", "closed (status -1)"),
+        ("state", "paid", "closed (status -1): settle.late_payment leaves it to a person"),
         ("amount", "CNY 99.00", "CNY 99.00"),
-        ("transaction_id", "T1", "settle.late_payment leaves it to a person"),
+        ("transaction_id", "T1", "of A1-1"),
+        ("paid_at", decision.facts[3].theirs, "created 2026-11-23T04:00:00+00:00"),
     ]
 
 

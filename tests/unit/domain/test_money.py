@@ -23,9 +23,12 @@ FEN = st.one_of(st.integers(0, 10_000), st.integers(0, FEN_MAX))
         ("99", 9900),
         ("99.00", 9900),
         ("99.000000", 9900),
+        ("99.120", 9912),
+        ("1." + "0" * 30, 100),
         ("099.90", 9990),
         (99, 9900),
         (Decimal("99.99"), 9999),
+        (Decimal(99), 9900),
         ("10000000000000.00", FEN_MAX),
     ],
 )
@@ -74,7 +77,9 @@ def test_yuan_are_taken_to_the_fen(yuan: str | int | Decimal, fen: int) -> None:
         "10000000000000.01",
         "9" * 20,
         Decimal(-1),
+        "1." + "0" * 31,
         Decimal("0.001"),
+        Decimal("1E+1"),
         Decimal("NaN"),
         Decimal("sNaN"),
         Decimal("Infinity"),
@@ -130,10 +135,32 @@ def test_a_currency_is_part_of_the_amount() -> None:
     assert Money(1, "USD") != Money(1)
     assert Money(1) == Money(1, "CNY")
     assert str(Money(5, "USD")) == "USD 0.05"
-    assert Money.from_yuan("1", "USD") == Money(100, "USD")
+    for yuan in ("1", 1, Decimal(1)):
+        assert Money.from_yuan(yuan, "USD") == Money(100, "USD")
 
 
 def test_a_refusal_quotes_at_most_a_little_of_what_it_refuses() -> None:
     with pytest.raises(AmountError) as refused:
         Money.from_yuan("x" * 10_000)
     assert len(str(refused.value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("yuan", "words"),
+    [
+        ("1e2", "'1e2' is not an amount"),
+        ("99.999", "99.999 yuan is finer than a fen"),
+        (Decimal("NaN"), "not a number"),
+        (Decimal("1E+1"), "an exponent"),
+        (-1, "less than nothing"),
+        (10**14, f"more than {FEN_MAX}"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(yuan: str | int | Decimal, words: str) -> None:
+    with pytest.raises(AmountError, match=words):
+        Money.from_yuan(yuan)
+
+
+def test_fen_of_another_type_are_refused_by_the_name_of_it() -> None:
+    with pytest.raises(AmountError, match="float"):
+        Money(1.0)  # type: ignore[arg-type] # what a careless adapter would hand over
