@@ -103,6 +103,7 @@ class Pace:
         try:
             async with self._turnstile:
                 await self._seat()
+                self._refuse()
                 await self._slot(followed=followed)
                 self._refuse()
                 self._breaker.note_start()
@@ -110,8 +111,17 @@ class Pace:
         finally:
             self._waiting -= 1
 
-    def leave(self, answer: Answer) -> None:
-        """Give the turn back, and learn from the answer."""
+    async def again(self) -> None:
+        """Wait for another start within the turn that is held. Raises NotNow; the turn stays held.
+
+        Neither the breaker is asked (whoever probes may try more than once) nor the turnstile: who waits there may wait
+        for this very seat.
+        """
+        self._respect_hold()
+        await self._slot(followed=False)
+
+    def leave(self, answer: Answer | None) -> None:
+        """Give the turn back, and learn from the answer; None: the gateway is well, and that is all."""
         if self._in_flight == 0:
             raise RuntimeError("leave() without enter()")
         self._in_flight -= 1
@@ -127,17 +137,19 @@ class Pace:
             await self._seat_freed.wait()
 
     async def _slot(self, *, followed: bool) -> None:
-        self._refuse()
         now = self._clock.monotonic()
         start = max(self._next_start, now - CATCH_UP_S if followed else now)
         self._next_start = start + 1 / self.rate
         if start > now:
             await self._clock.sleep(start - now)
 
-    def _refuse(self) -> None:
+    def _respect_hold(self) -> None:
         hold_s = self._held_until - self._clock.monotonic()
         if hold_s > 0:
             raise NotNow(Throttled(timedelta(seconds=hold_s)))
+
+    def _refuse(self) -> None:
+        self._respect_hold()
         if self._breaker.is_open and not self._breaker.may_probe():
             raise NotNow(Unavailable(self._breaker.reason()))
 
@@ -176,7 +188,7 @@ class _Breaker:
     def note_start(self) -> None:
         self._probing = self.is_open
 
-    def note_answer(self, answer: Answer) -> None:
+    def note_answer(self, answer: Answer | None) -> None:
         match answer:
             case Unavailable():
                 self._run += 1
@@ -195,6 +207,7 @@ class _Breaker:
                 | Misconfigured()
                 | Rejected()
                 | Unrecognised()
+                | None
             ):
                 self._run = 0
                 self._probe_at = None

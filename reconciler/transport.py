@@ -25,7 +25,6 @@ from httpx_aiohttp import AiohttpTransport
 from reconciler.settings.channel import is_loopback
 
 BODY_BYTES_MAX = 1_000_000
-CONNECTIONS_MAX = 256
 IDLE_S_MAX = 15.0
 """How long an unused connection is kept: shorter than a gateway's own patience, so that we close first."""
 HEADER_BYTES_MAX = 8190
@@ -36,16 +35,28 @@ NO_PROXY_MAX = 100
 
 _BAD_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY must be a URL with http:// or https:// and a host (no SOCKS)"
 _CLOSED = "connections are closed: shutting down"
-_FOREIGN = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
+_FOREIGN = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    EOFError,
+    UnicodeError,
+)
 """Everything an exchange can fail with. aiohttp's own pass through httpx-aiohttp unmapped here and there."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class TransportFailure(Exception):
-    """No whole response came. `reason` is for people: short, printable, without secrets."""
+    """No whole response came. `reason` is for people: short, printable, without secrets.
 
-    def __init__(self, reason: str) -> None:
+    `lasts`: sending the same again at once would end the same way.
+    """
+
+    def __init__(self, reason: str, *, lasts: bool = False) -> None:
+        self.lasts = lasts
         self.reason = "".join(c if c.isprintable() else "?" for c in reason[:REASON_LENGTH_MAX])
         super().__init__(self.reason)
 
@@ -134,7 +145,7 @@ class Transport:
         except RuntimeError as error:
             if not self._closed:
                 raise
-            raise TransportFailure(_CLOSED) from error
+            raise TransportFailure(_CLOSED, lasts=True) from error
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""
@@ -145,13 +156,14 @@ class Transport:
 
     def _way(self, url: str) -> AiohttpTransport:
         if self._closed:
-            raise TransportFailure(_CLOSED)
+            raise TransportFailure(_CLOSED, lasts=True)
         try:
             parts = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise TransportFailure(f"not a URL: {error}") from error
+            raise TransportFailure(f"not a URL: {error}", lasts=True) from error
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.host)):
-            raise TransportFailure(f"refused to send to {parts.scheme}://{parts.host}: only https, or http to loopback")
+            why = f"refused to send to {parts.scheme}://{parts.host}: only https, or http to loopback"
+            raise TransportFailure(why, lasts=True)
         if self._proxied is not None and self._proxies.concerns(parts.host):
             return self._proxied
         return self._direct
@@ -175,7 +187,7 @@ class Transport:
             async for chunk in chunks:
                 body += chunk
                 if len(body) > self._body_bytes_max:
-                    raise TransportFailure(f"the answer is larger than {self._body_bytes_max} bytes")
+                    raise TransportFailure(f"the answer is larger than {self._body_bytes_max} bytes", lasts=True)
         return bytes(body)
 
     def _open(self, proxy: str | None) -> AiohttpTransport:
@@ -187,8 +199,9 @@ class Transport:
         )
 
     def _session(self) -> aiohttp.ClientSession:
+        # No limit of its own: each channel has its concurrency, and one that hangs must not use up the share of others.
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S_MAX),
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0, keepalive_timeout=IDLE_S_MAX),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -208,7 +221,7 @@ def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 def _refuse_encoded(headers: Headers) -> None:
     encodings = {value.strip().lower() for name, value in headers if name == "content-encoding"}
     if encodings - {"", "identity"}:
-        raise TransportFailure("the answer is compressed, although we asked for it as it is")
+        raise TransportFailure("the answer is compressed, although we asked for it as it is", lasts=True)
 
 
 def _reason_of(error: BaseException) -> str:
@@ -217,6 +230,8 @@ def _reason_of(error: BaseException) -> str:
     if isinstance(root, aiohttp.ClientConnectorError) and not isinstance(root, aiohttp.ClientSSLError):
         why = os.strerror(root.os_error.errno) if root.os_error.errno else str(root.os_error)
         return f"cannot connect to {root.host}:{root.port}: {why}"
+    if isinstance(root, aiohttp.ClientResponseError):
+        return f"not an HTTP answer: {root.message or root.status}"  # its own words hold the URL, and so a token
     return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
 
 

@@ -1,49 +1,76 @@
-"""What asking has in common, whatever the gateway: turn, deadline, times, evidence."""
+"""What asking has in common, whatever the gateway: which numbers reach the wire, in what order, and the evidence."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import reconciler
-from reconciler.domain.answer import Answer, Evidence, Rejected, Reply, Unavailable, Untrusted, VerifyingKey
+from reconciler.domain.answer import (
+    Answer,
+    Evidence,
+    Misconfigured,
+    Refunded,
+    Rejected,
+    Reply,
+    Throttled,
+    Unavailable,
+    Untrusted,
+    VerifyingKey,
+)
+from reconciler.domain.closing import CloseReply, NoSuchTrade, NotClosed, TradeClosed
 from reconciler.domain.order import is_askable
-from reconciler.pace import NotNow
-from reconciler.ports import Clock, Pacer
-from reconciler.transport import Headers, HttpRequest, HttpResponse, Transport, TransportFailure
+from reconciler.gateways.line import Call, Exchange, Line
+from reconciler.transport import Headers
 
 USER_AGENT: Final = f"payment-reconciler/{reconciler.__version__}"
 TEXT_LENGTH_MAX: Final = 120
 IDENTIFIER_LENGTH_MAX: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One channel's way out."""
-
-    transport: Transport
-    pace: Pacer
-    clock: Clock
-    timeout: timedelta
-    """For one ask, from connecting to the last byte; waiting for a turn is not in it."""
+_UNASKABLE: Final = "the number is empty, too long, or not printable ASCII: no gateway could know it"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a response says."""
+    """What the response to a query says."""
 
     answer: Answer
     key: VerifyingKey | None = None
     """The key whose signature covers it, and ties it to the number that was asked; None for none."""
     signed_headers: Headers = ()
     """The headers that the signature covers or names."""
+    again: bool = False
+    """Whether asking once more, at once, may bring something better."""
+    keys_may_be_old: bool = False
+    """It names a key that we do not have, and that the gateway may hand out: `prepare`, then ask once more."""
+    further: Call[Reading] | None = None
+    """A second question about the same trade, to tell apart what this answer leaves open."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReading:
+    """What the response to closing a trade says."""
+
+    reply: CloseReply
+    again: bool = False
+    is_unproven: bool = False
+    """Nothing shows that the gateway said it."""
+
+    @property
+    def answer(self) -> Answer | None:
+        """What the pace learns from it."""
+        if self.is_unproven:
+            return Untrusted("closing was answered by who knows whom")
+        match self.reply:
+            case Unavailable() | Throttled():
+                return self.reply
+            case TradeClosed() | NoSuchTrade() | NotClosed():
+                return None
 
 
 class Dialect(Protocol):
-    """How one gateway is spoken with. Pure but for the nonce; hostile bytes are an answer, never an exception."""
+    """How one gateway is spoken with. Pure but for nonce and keys; hostile bytes are an answer, never an exception."""
 
     @property
     def kind(self) -> str:
@@ -54,24 +81,36 @@ class Dialect(Protocol):
         """Say why an askable number can be none of this gateway's; None where it can."""
         ...
 
-    def request(self, out_trade_no: str, now: datetime) -> HttpRequest:
-        """Write and sign the query."""
+    async def prepare(self, line: Line) -> Unavailable | Throttled | Misconfigured | None:
+        """Get hold of what asking needs (keys that the gateway hands out); else say what to answer instead."""
         ...
 
-    def asked(self, out_trade_no: str) -> str:
-        """Say what was asked, for the evidence: without secret or signature."""
+    def query(self, out_trade_no: str) -> Call[Reading]:
+        """Ask about the number."""
         ...
 
-    def read(self, out_trade_no: str, response: HttpResponse, received_at: datetime) -> Reading:
-        """Verify and parse."""
+    def closing(self, out_trade_no: str) -> Call[CloseReading]:
+        """Have the gateway close the trade, so that it can no longer be paid."""
         ...
 
 
-async def ask_all(dialect: Dialect, way: Way, out_trade_nos: Sequence[str]) -> Sequence[Reply]:
+async def ask_all(dialect: Dialect, line: Line, out_trade_nos: Sequence[str]) -> Sequence[Reply]:
     """Ask about each number, all at once as far as the pace lets them; replies in the order of the numbers."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ask(dialect, way, number)) for number in out_trade_nos]
+        tasks = [group.create_task(_ask(dialect, line, number)) for number in out_trade_nos]
     return [task.result() for task in tasks]
+
+
+async def close_trade(dialect: Dialect, line: Line, out_trade_no: str) -> CloseReply:
+    """Have the gateway close one trade. What became of it, only the next answer to a query proves."""
+    if not is_askable(out_trade_no):
+        return NotClosed(_UNASKABLE)
+    if refusal := dialect.refusal(out_trade_no):
+        return NotClosed(refusal)
+    exchange = await line.exchange(dialect.closing(out_trade_no))
+    if exchange.read is None:
+        return exchange.missed or Unavailable("no answer")
+    return exchange.read.reply
 
 
 def printable(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
@@ -84,46 +123,54 @@ def identifier(text: str | None) -> str | None:
     return text if text is not None and len(text) <= IDENTIFIER_LENGTH_MAX and is_askable(text) else None
 
 
-async def _ask(dialect: Dialect, way: Way, number: str) -> Reply:
+async def _ask(dialect: Dialect, line: Line, number: str) -> Reply:
     if not is_askable(number):
-        return _unasked(
-            way, Rejected("the number is empty, too long, or not printable ASCII: no gateway could know it")
-        )
+        return _unasked(line, Rejected(_UNASKABLE))
     if refusal := dialect.refusal(number):
-        return _unasked(way, Rejected(refusal))
-    try:
-        await way.pace.enter()
-    except NotNow as not_now:
-        return _unasked(way, not_now.answer)
-    answer: Answer = Untrusted("the ask was broken off")  # no word on the gateway's health, either way
-    try:
-        reply = await _exchange(dialect, way, number)
-        answer = reply.answer
-    finally:
-        way.pace.leave(answer)  # also when cancelled: a seat must not be lost
+        return _unasked(line, Rejected(refusal))
+    call = dialect.query(number)
+    if not_ready := await dialect.prepare(line):
+        return _unasked(line, not_ready)
+    exchange = await line.exchange(call)
+    if exchange.read is not None and exchange.read.keys_may_be_old and await dialect.prepare(line) is None:
+        exchange = await line.exchange(call)
+    reply = _reply(dialect.kind, call, exchange)
+    if exchange.read is None or exchange.read.further is None:
+        return reply
+    further = _reply(dialect.kind, exchange.read.further, await line.exchange(exchange.read.further))
+    # A second question can only make the answer firmer; where it could not be asked, neither can we answer yet.
+    if isinstance(further.answer, Unavailable | Throttled) or (
+        isinstance(further.answer, Refunded) and further.verified
+    ):
+        return further
     return reply
 
 
-async def _exchange(dialect: Dialect, way: Way, number: str) -> Reply:
-    asked_at = way.clock.now()
-    try:
-        response = await way.transport.send(dialect.request(number, asked_at), way.timeout)
-    except TransportFailure as failure:
-        return Reply(Unavailable(failure.reason), verified=False, asked_at=asked_at, answered_at=way.clock.now())
-    received_at = way.clock.now()
-    reading = dialect.read(number, response, received_at)
+def _reply(kind: str, call: Call[Reading], exchange: Exchange[Reading]) -> Reply:
+    reading, response = exchange.read, exchange.response
+    if reading is None or response is None:
+        answer = exchange.missed or Unavailable("no answer")
+        return Reply(answer, verified=False, asked_at=exchange.asked_at, answered_at=exchange.answered_at)
     evidence = Evidence(
-        gateway=dialect.kind,
-        request=dialect.asked(number),
+        gateway=kind,
+        request=call.said,
         status=response.status,
         headers=reading.signed_headers,
         body=response.body,
         key_fingerprint=reading.key.fingerprint if reading.key else None,
-        received_at=received_at,
+        received_at=exchange.answered_at,
     )
-    return Reply(reading.answer, reading.key is not None, asked_at, received_at, evidence, reading.key)
+    return Reply(
+        answer=reading.answer,
+        verified=reading.key is not None,
+        asked_at=exchange.asked_at,
+        answered_at=exchange.answered_at,
+        evidence=evidence,
+        key=reading.key,
+        clock_off=exchange.clock_off,
+    )
 
 
-def _unasked(way: Way, answer: Answer) -> Reply:
-    now = way.clock.now()
+def _unasked(line: Line, answer: Answer) -> Reply:
+    now = line.way.clock.now()
     return Reply(answer, verified=False, asked_at=now, answered_at=now)

@@ -17,16 +17,18 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_der_public_key,
 )
+from cryptography.x509 import Certificate
 
 from reconciler.domain.answer import VerifyingKey
 
 BITS_MIN = 2048
-_ARMOUR = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----(.*?)-----END \1-----\s*", re.DOTALL)
+_ARMOUR = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----\s*", re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SIGNATURE_LENGTH_MAX = 4096
 
 
 class KeyUnreadable(ValueError):
-    """A key that is of no use; the text says what was given and what to give, never the key."""
+    """A key or certificate that is of no use; the text says what was given and what to give, never the key."""
 
 
 def load_private_key(text: bytes) -> RSAPrivateKey:
@@ -35,19 +37,21 @@ def load_private_key(text: bytes) -> RSAPrivateKey:
     try:
         key = load_der_private_key(der, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnreadable("is not an RSA private key; give it in PKCS#1 or PKCS#8, as PEM or base64") from error
+        given = "is a public key" if _is_public(der) else "is not an RSA private key"
+        raise KeyUnreadable(f"{given}; give the private one in PKCS#1 or PKCS#8, as PEM or base64") from error
     if not isinstance(key, RSAPrivateKey) or key.key_size < BITS_MIN:
         raise KeyUnreadable(f"is not an RSA key of {BITS_MIN} bits or more")
     return key
 
 
 def load_public_key(text: bytes) -> RSAPublicKey:
-    """Read an RSA public key, PEM or bare base64. Raises KeyUnreadable."""
+    """Read an RSA public key: SubjectPublicKeyInfo or PKCS#1, PEM or bare base64. Raises KeyUnreadable."""
     der = _der(text, wanted="public")
     try:
         key = load_der_public_key(der)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnreadable("is not an RSA public key; give it as PEM or base64") from error
+        given = "is a private key" if _is_private(der) else "is not an RSA public key"
+        raise KeyUnreadable(f"{given}; give the public one as PEM or base64") from error
     if not isinstance(key, RSAPublicKey) or key.key_size < BITS_MIN:
         raise KeyUnreadable(f"is not an RSA key of {BITS_MIN} bits or more")
     return key
@@ -69,22 +73,45 @@ def verifies(key: RSAPublicKey, signature: str, text: bytes) -> bool:
     return True
 
 
-def verifying_key(key: RSAPublicKey) -> VerifyingKey:
-    """Give the key as the ledger keeps it."""
+def verifying_key(key: RSAPublicKey, certificate: Certificate | None = None) -> VerifyingKey:
+    """Give the key as the ledger keeps it; with the certificate that vouches for it, whose word is kept too.
+
+    The fingerprint is the key's own: one key is one, however often it is certified.
+    """
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return VerifyingKey(hashlib.sha256(der).hexdigest(), pem)
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if certificate is not None:
+        pem += certificate.public_bytes(Encoding.PEM)
+    return VerifyingKey(hashlib.sha256(der).hexdigest(), pem.decode())
 
 
 def kept_key(key: VerifyingKey) -> RSAPublicKey:
     """Load a key that the ledger kept, making sure that it is the one it says. Raises KeyUnreadable."""
-    loaded = load_public_key(key.pem.encode())
+    first = _ARMOUR.match(key.pem.encode())  # a certificate may follow: who vouched for the key
+    loaded = load_public_key(first[0] if first else key.pem.encode())
     if verifying_key(loaded).fingerprint != key.fingerprint:
         raise KeyUnreadable("does not have the fingerprint it is kept under")
     return loaded
 
 
+def _is_public(der: bytes) -> bool:
+    try:
+        load_der_public_key(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_private(der: bytes) -> bool:
+    try:
+        load_der_private_key(der, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
 def _der(text: bytes, wanted: str) -> bytes:
+    text = text.removeprefix(_BYTE_ORDER_MARK)  # some editors begin a file with one
     armoured = _ARMOUR.fullmatch(text)
     label, content = (armoured[1].decode(), armoured[2]) if armoured else ("", text)
     if "CERTIFICATE" in label:

@@ -1,70 +1,120 @@
-"""The kinds of gateway there are: what wiring, settings and `ledger verify` choose from by name."""
+"""The kinds of gateway that are installed, by the entry points of `reconciler.gateways`: ours and anybody's alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from types import MappingProxyType
-from typing import Final
+import importlib.metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any, Final
 
-from reconciler.domain.answer import Evidence, VerifyingKey
-from reconciler.domain.order import ChannelName
-from reconciler.gateways import alipay, wechat
-from reconciler.ports import Clock, Gateway, Pacer
+from reconciler.gateways.kind import Kind
 from reconciler.settings.channel import ChannelSettings
-from reconciler.transport import Transport
+from reconciler.settings.draft import GatewayUnusable
 
-Open = Callable[[ChannelName, ChannelSettings, Transport, Pacer, Clock, timedelta], Gateway]
-"""Build a channel's gateway; the timedelta is `ask.timeout`. Raises KeyUnreadable where `problems()` was not heeded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of gateway."""
-
-    name: str
-    """`alipay`: the value of `channels.NAME.gateway`, of `Gateway.kind` and of `Evidence.gateway`."""
-    settings: type[ChannelSettings]
-    open: Open
-    verify_evidence: Callable[[Evidence, VerifyingKey], str | None]
-    """Say why the gateway's signature does not verify over the evidence; None where it does."""
+GROUP: Final = "reconciler.gateways"
+DISTRIBUTION: Final = "payment-reconciler"
+REASON_LENGTH_MAX: Final = 200
+INSTALL: Final = "install it: pip install -e ."
 
 
-def _open_alipay(  # the type Open: one call for every kind
-    channel: ChannelName,
-    settings: ChannelSettings,
-    transport: Transport,
-    pace: Pacer,
-    clock: Clock,
-    timeout: timedelta,
-) -> Gateway:
-    if not isinstance(settings, alipay.AlipaySettings):
-        raise TypeError(f"channel {channel} is not an Alipay channel")
-    return alipay.AlipayGateway(channel, settings, transport, pace, clock, timeout)
+def _installed() -> Iterable[EntryPoint]:
+    return importlib.metadata.entry_points(group=GROUP)
 
 
-def _open_wechat(  # the type Open: one call for every kind
-    channel: ChannelName,
-    settings: ChannelSettings,
-    transport: Transport,
-    pace: Pacer,
-    clock: Clock,
-    timeout: timedelta,
-) -> Gateway:
-    if not isinstance(settings, wechat.WechatSettings):
-        raise TypeError(f"channel {channel} is not a WeChat Pay channel")
-    return wechat.WechatGateway(channel, settings, transport, pace, clock, timeout)
+class Kinds(Mapping[str, Kind[Any]]):
+    """Each kind by its name. The names are known without importing anything; a kind is imported when it is looked up.
+
+    Looking one up raises KeyError where nothing of that name is installed, and GatewayUnusable where it is, and is of
+    no use. The entry points are read once: a gateway that is installed meanwhile is found by the next start.
+    """
+
+    def __init__(self, find: Callable[[], Iterable[EntryPoint]] = _installed) -> None:
+        self._find = find
+        self._found: Mapping[str, Sequence[EntryPoint]] | None = None
+
+    def __getitem__(self, name: str) -> Kind[Any]:
+        return _load(name, self._offers(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name())
+
+    def __len__(self) -> int:
+        return len(self._by_name())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name()
+
+    def _offers(self, name: str) -> Sequence[EntryPoint]:
+        offers = self._by_name().get(name)
+        if offers is not None:
+            return offers
+        if not any(_distribution(offer) == DISTRIBUTION for each in self._by_name().values() for offer in each):
+            # Run from a source tree: a copy of the list in here would hide that, until it mattered.
+            raise GatewayUnusable(f'gateway "{name}": Reconciler offers no gateway, for it is not installed; {INSTALL}')
+        raise KeyError(name)
+
+    def _by_name(self) -> Mapping[str, Sequence[EntryPoint]]:
+        if self._found is None:
+            found: dict[str, list[EntryPoint]] = {}
+            for offer in sorted(self._find(), key=lambda offer: (offer.name, _origin(offer), offer.value)):
+                found.setdefault(offer.name, []).append(offer)
+            self._found = found
+        return self._found
 
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
-    {
-        alipay.KIND: Kind(alipay.KIND, alipay.AlipaySettings, _open_alipay, alipay.verify_evidence),
-        wechat.KIND: Kind(wechat.KIND, wechat.WechatSettings, _open_wechat, wechat.verify_evidence),
-    }
-)
+class SettingsModels(Mapping[str, type[ChannelSettings]]):
+    """Each kind's model of `[channels.NAME]`, found as the kinds are."""
 
-SETTINGS: Final[Mapping[str, type[ChannelSettings]]] = MappingProxyType(
-    {name: kind.settings for name, kind in KINDS.items()}
-)
-"""Each kind's model of `[channels.NAME]`."""
+    def __init__(self, kinds: Kinds) -> None:
+        self._kinds = kinds
+
+    def __getitem__(self, name: str) -> type[ChannelSettings]:
+        model: type[ChannelSettings] = self._kinds[name].settings
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._kinds
+
+
+KINDS: Final = Kinds()
+SETTINGS: Final = SettingsModels(KINDS)
+
+
+def _load(name: str, offers: Sequence[EntryPoint]) -> Kind[Any]:
+    """Import the one that is offered. Raises GatewayUnusable."""
+    if len(offers) > 1:
+        by = " and ".join(f"{_origin(offer)} ({offer.value})" for offer in offers)
+        raise GatewayUnusable(f'gateway "{name}" is offered by {by}; uninstall all but one')
+    offer = offers[0]
+    who = f'gateway "{name}" (from distribution {_origin(offer)})'
+    try:
+        kind = offer.load()
+    except Exception as error:  # a stranger's module: it may raise anything
+        raise GatewayUnusable(f"{who} cannot be loaded: {_said(error)}") from error
+    if not isinstance(kind, Kind):
+        raise GatewayUnusable(f"{who} cannot be used: {offer.value} is no reconciler.gateways.Kind")
+    if kind.name != name:
+        raise GatewayUnusable(f'{who} cannot be used: its Kind calls itself "{kind.name}"')
+    model: object = kind.settings  # a stranger's: it may be anything
+    if not (isinstance(model, type) and issubclass(model, ChannelSettings)):
+        raise GatewayUnusable(f"{who} cannot be used: its settings do not extend ChannelSettings")
+    return kind
+
+
+def _said(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".partition("\n")[0][:REASON_LENGTH_MAX]
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _origin(offer: EntryPoint) -> str:
+    return f"{offer.dist.name} {offer.dist.version}" if offer.dist else "an unknown distribution"
+
+
+def _distribution(offer: EntryPoint) -> str | None:
+    return offer.dist.name if offer.dist else None

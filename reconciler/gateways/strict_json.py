@@ -13,6 +13,10 @@ from typing import NoReturn
 
 DEPTH_MAX = 32
 MEMBERS_MAX = 64
+"""Of an envelope, which has three."""
+OBJECT_MEMBERS_MAX = 1000
+TOKENS_MAX = 20_000
+"""Brackets and strings in one text: a megabyte of them would hold up every channel while it is read."""
 
 Json = Mapping[str, object]
 """A parsed object; `text_of` and its like are how to read a member."""
@@ -96,6 +100,8 @@ def _parse(raw: bytes) -> object:
 
 
 def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(pairs) > OBJECT_MEMBERS_MAX:
+        raise Malformed(f"more than {OBJECT_MEMBERS_MAX} members")
     members = dict(pairs)
     if len(members) < len(pairs):
         raise Malformed("a member is given twice")
@@ -109,7 +115,9 @@ def _refuse_constant(_name: str) -> NoReturn:
 def _check_depth(raw: bytes) -> None:
     """Bound what the recursive parser is given: a million brackets end Python's stack, not the text."""
     depth = 0
-    for token in _BRACKET_OR_STRING.finditer(raw):
+    for number, token in enumerate(_BRACKET_OR_STRING.finditer(raw)):
+        if number >= TOKENS_MAX:
+            raise Malformed(f"more than {TOKENS_MAX} brackets and strings")
         match token[0]:
             case b"{" | b"[":
                 depth += 1
@@ -133,7 +141,9 @@ def _end_of_value(body: bytes, start: int) -> int:
 
 def _end_of_nested(body: bytes, start: int) -> int:
     awaited: list[bytes] = []
-    for token in _BRACKET_OR_STRING.finditer(body, start):
+    for number, token in enumerate(_BRACKET_OR_STRING.finditer(body, start)):
+        if number >= TOKENS_MAX:
+            raise Malformed(f"more than {TOKENS_MAX} brackets and strings")
         text = token[0]
         if text in _OPENS:
             awaited.append(_OPENS[text])

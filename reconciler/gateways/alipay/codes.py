@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.domain.answer import Answer, Misconfigured, NotCreated, Rejected, Throttled, Unavailable
+from reconciler.domain.answer import Misconfigured, NotCreated, Rejected, Throttled, Unavailable
 from reconciler.gateways.asking import printable
 from reconciler.gateways.strict_json import Json, text_of
 
+Refusal = Misconfigured | NotCreated | Rejected | Throttled | Unavailable
+
 OF_THE_CHANNEL: Final = frozenset(
     {
+        "alipay-cert-not-exist",
         "app-cert-expired",
+        "app-cert-not-exist",
         "decryption-error-unknown",
         "forbidden-api",
         "insufficient-isv-permissions",
@@ -34,9 +38,9 @@ OF_THE_CHANNEL: Final = frozenset(
 door: a run of that over different orders is found out as the channel's, the reverse never would be."""
 
 
-def refusal_of(code: str, members: Json) -> Answer | None:
+def refusal_of(code: str, members: Json) -> Refusal | None:
     """Say what a code other than 10000 means; None for one that we do not know."""
-    reason = _reason(code, members)
+    reason = reason_of(code, members)
     sub_code = (text_of(members, "sub_code") or "").strip().lower()
     match code:
         case "20000":
@@ -55,7 +59,13 @@ def refusal_of(code: str, members: Json) -> Answer | None:
             return None
 
 
-def _business(sub_code: str, reason: str) -> Answer:
+def reason_of(code: str, members: Json) -> str:
+    """Give Alipay's own words on a refusal, fit for a log line."""
+    parts = (code, text_of(members, "sub_code"), text_of(members, "sub_msg") or text_of(members, "msg"))
+    return " ".join(printable(part) for part in parts if part)
+
+
+def _business(sub_code: str, reason: str) -> Refusal:
     # Seen with the prefix ACQ., without one, and with the documentation's own slip AQC.
     match sub_code.rpartition(".")[2]:
         case "trade_not_exist":
@@ -66,8 +76,3 @@ def _business(sub_code: str, reason: str) -> Answer:
             return Misconfigured(reason)
         case _:
             return Rejected(reason)
-
-
-def _reason(code: str, members: Json) -> str:
-    parts = (code, text_of(members, "sub_code"), text_of(members, "sub_msg") or text_of(members, "msg"))
-    return " ".join(printable(part) for part in parts if part)

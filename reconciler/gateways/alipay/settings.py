@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, ClassVar, Final, Literal
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import Field
 
+from reconciler.gateways.alipay.certificates import root_serials, serial_of
+from reconciler.gateways.certificates import certified_key, load_certificate
 from reconciler.gateways.keys import KeyUnreadable, load_private_key, load_public_key
 from reconciler.settings.channel import ChannelSettings, Endpoint
-from reconciler.settings.types import Secret
+from reconciler.settings.types import Secret, SecretError
 
-NOT_YET = "is not in this version yet: leave it out and use key mode (private_key and alipay_public_key)"
+CERTIFICATES: Final = {
+    "app_cert": "your application's certificate (appCertPublicKey_APPID.crt)",
+    "alipay_cert": "Alipay's certificate (alipayCertPublicKey_RSA2.crt)",
+    "alipay_root_cert": "Alipay's roots (alipayRootCert.crt)",
+}
+"""The settings of certificate mode, and what the open platform calls their files."""
+NO_MODE: Final = (
+    "is missing; copy Alipay's public key from the open platform, or, where the application uses certificates, "
+    "give app_cert, alipay_cert and alipay_root_cert instead"
+)
+BOTH_MODES: Final = (
+    "belongs to key mode, and {given} to certificate mode; keep those that the open platform shows for the "
+    "application, and leave the others out"
+)
+
+_TOKEN = re.compile(rb"[!-~]{1,256}")
 
 
 class AlipaySettings(ChannelSettings):
-    """One application at Alipay, in key mode."""
+    """One application at Alipay: in key mode or in certificate mode, for itself or on a merchant's behalf."""
 
     private_fields: ClassVar[frozenset[str]] = frozenset({"private_key", "app_auth_token"})
 
@@ -25,31 +44,93 @@ class AlipaySettings(ChannelSettings):
     private_key: Secret
     """The application's own key: PKCS#1 or PKCS#8, PEM or bare base64."""
     alipay_public_key: Secret | None = None
-    """Alipay's key, which the open platform shows beside the application's own; PEM or bare base64."""
+    """Key mode: Alipay's key, which the open platform shows beside the application's own; PEM or bare base64."""
     app_cert: Secret | None = None
+    """Certificate mode, as are the next two: the certificate over the application's own key."""
     alipay_cert: Secret | None = None
     alipay_root_cert: Secret | None = None
     app_auth_token: Secret | None = None
+    """Service providers: the merchant's authorisation."""
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether the channel is in certificate mode."""
+        return self.alipay_cert is not None
+
+    def account(self) -> tuple[object, ...]:
+        """Tell accounts apart by application and merchant: keys and certificates do not make another one."""
+        if self.app_auth_token is None:
+            return (self.app_id, None)
+        try:
+            return (self.app_id, self.app_auth_token.reveal())  # two references may lead to one token
+        except SecretError:  # which is found and named when the secrets are loaded
+            return (self.app_id, self.app_auth_token)
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Name the keys that cannot be read, stand in each other's place, or belong to a mode that is not here yet."""
-        later = ("app_cert", "alipay_cert", "alipay_root_cert", "app_auth_token")
-        yield from ((name, NOT_YET) for name in later if getattr(self, name) is not None)
+        """Name what is missing, belongs to the other mode, cannot be read, or stands in another's place."""
         own = None
         try:
             own = load_private_key(self.private_key.reveal())
         except KeyUnreadable as problem:
             yield "private_key", str(problem)
-        if self.alipay_public_key is None:
-            yield "alipay_public_key", "is missing; copy Alipay's public key from the open platform"
-            return
-        try:
-            theirs = load_public_key(self.alipay_public_key.reveal())
-        except KeyUnreadable as problem:
-            yield "alipay_public_key", str(problem)
-            return
-        if own is not None and own.public_key() == theirs:
-            yield (
-                "alipay_public_key",
-                "is your application's own public key; copy Alipay's, which is shown beside it on the open platform",
-            )
+        yield from self._problems_of_mode()
+        for name, check in _CHECKS.items():
+            secret: Secret | None = getattr(self, name)
+            if secret is None:
+                continue
+            try:
+                check(secret.reveal(), own)
+            except KeyUnreadable as problem:
+                yield name, str(problem)
+        if self.app_auth_token is not None and not _TOKEN.fullmatch(self.app_auth_token.reveal()):
+            yield "app_auth_token", "is not a token; give the merchant's app_auth_token alone, on one line"
+
+    def _problems_of_mode(self) -> Iterator[tuple[str, str]]:
+        given = [name for name in CERTIFICATES if getattr(self, name) is not None]
+        if self.alipay_public_key is not None:
+            if given:
+                yield "alipay_public_key", BOTH_MODES.format(given=" and ".join(given))
+        elif not given:
+            yield "alipay_public_key", NO_MODE
+        else:
+            missing = (name for name in CERTIFICATES if name not in given)
+            yield from ((name, f"is missing: certificate mode needs {CERTIFICATES[name]}") for name in missing)
+
+
+def _check_public_key(text: bytes, own: RSAPrivateKey | None) -> None:
+    theirs = load_public_key(text)
+    if own is not None and own.public_key() == theirs:
+        raise KeyUnreadable(
+            "is your application's own public key; copy Alipay's, which is shown beside it on the open platform"
+        )
+
+
+def _check_app_cert(text: bytes, own: RSAPrivateKey | None) -> None:
+    # An expired one is no fault of the configuration: Alipay itself says so, and the channel pauses.
+    certificate = load_certificate(text)
+    serial_of(certificate)
+    key = certified_key(certificate)
+    if own is not None and own.public_key() != key:
+        wanted = CERTIFICATES["app_cert"]
+        raise KeyUnreadable(f"is not over private_key; give {wanted}, and the private key that it was applied for with")
+
+
+def _check_alipay_cert(text: bytes, own: RSAPrivateKey | None) -> None:
+    certificate = load_certificate(text)
+    serial_of(certificate)
+    theirs = certified_key(certificate)
+    if own is not None and own.public_key() == theirs:
+        raise KeyUnreadable(f"is your application's own certificate; give {CERTIFICATES['alipay_cert']}")
+
+
+def _check_roots(bundle: bytes, _own: RSAPrivateKey | None) -> None:
+    root_serials(bundle)
+
+
+_CHECKS: Final[Mapping[str, Callable[[bytes, RSAPrivateKey | None], None]]] = {
+    "alipay_public_key": _check_public_key,
+    "app_cert": _check_app_cert,
+    "alipay_cert": _check_alipay_cert,
+    "alipay_root_cert": _check_roots,
+}
+"""Each raises KeyUnreadable, with what is wrong and what to give."""

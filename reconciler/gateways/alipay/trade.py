@@ -1,4 +1,4 @@
-"""From the members of a verified `alipay.trade.query` answer to a trade and its state (gateways.md 1.4, 1.5)."""
+"""From the members of a verified answer to a trade, its state, and its refund (gateways.md 1.4, 1.5, 1.9)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answer_of(out_trade_no: str, members: Json) -> Answer:
     trade = Trade(
         out_trade_no=out_trade_no,
         transaction_id=identifier(text_of(members, "trade_no")),
-        amount=_amount(members),
+        amount=_amount(members, "total_amount"),  # the only one to reconcile by
         paid_at=_time(text_of(members, "send_pay_date")),
         flags=tuple(name for name in _FLAGS if members.get(name)),
     )
@@ -43,9 +43,22 @@ def answer_of(out_trade_no: str, members: Json) -> Answer:
             return Unrecognised(printable(status))
 
 
-def _amount(members: Json) -> Money | None:
-    """Read total_amount, the only amount to reconcile by; a number instead of text is not trusted to be exact."""
-    yuan = text_of(members, "total_amount")
+def refund_of(closed: Trade, members: Json) -> Refunded | None:
+    """Say what a verified 10000 to the refund query means for a closed trade; None where it shows no refund of it.
+
+    REFUND_SUCCESS is the only success (gateways.md 1.9). The trade is closed: what went back is all of it, unless the
+    answer's own amounts leave that open.
+    """
+    number = closed.out_trade_no
+    if text_of(members, "refund_status") != "REFUND_SUCCESS" or members.get("out_request_no", number) != number:
+        return None
+    refunded, total = _amount(members, "refund_amount"), _amount(members, "total_amount")
+    return Refunded(closed, in_full=True if refunded is not None and refunded == total else None)
+
+
+def _amount(members: Json, name: str) -> Money | None:
+    """Read an amount; a number instead of text is not trusted to be exact."""
+    yuan = text_of(members, name)
     currency = members.get("trans_currency", "CNY")  # sent only across currencies
     if yuan is None or not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         return None

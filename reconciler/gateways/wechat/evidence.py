@@ -10,7 +10,7 @@ from reconciler.gateways.wechat.signing import fault_of
 def verify_evidence(evidence: Evidence, key: VerifyingKey) -> str | None:
     """Say why WeChat Pay's signature does not verify over this evidence; None where it does.
 
-    The signed time is judged against when the answer arrived, not against now.
+    The signed time is judged against when the answer arrived, not against now: also after the key was rotated.
     """
     if evidence.gateway != "wechat" or evidence.key_fingerprint != key.fingerprint:
         return "this evidence names another gateway or key"

@@ -41,8 +41,13 @@ def signed_headers(headers: Headers) -> Headers:
     return tuple((name, value) for name, value in headers if name in SIGNED and _VALUE.fullmatch(value))
 
 
-def fault_of(headers: Headers, body: bytes, key: RSAPublicKey, received_at: datetime) -> str | None:
-    """Say why the signature proves nothing; None where it verifies, over these bytes, near this time."""
+def is_deliberately_false(headers: Headers) -> bool:
+    """Whether the signature is one that WeChat Pay sends to test us: the same question again brings a true one."""
+    return any(name == SIGNATURE and value.startswith(DELIBERATELY_FALSE) for name, value in headers)
+
+
+def header_fault(headers: Headers) -> str | None:
+    """Say why these headers hold no signature to verify; None where each is there, once."""
     signed = signed_headers(headers)
     values = dict(signed)
     missing = [name for name in SIGNED if name not in values]
@@ -50,15 +55,23 @@ def fault_of(headers: Headers, body: bytes, key: RSAPublicKey, received_at: date
         return f"unsigned: no usable {', '.join(missing)}"
     if len(signed) > len(values):
         return "a signature header is given twice"
-    if values[SIGNATURE].startswith(DELIBERATELY_FALSE):
+    if is_deliberately_false(signed):
         return "a deliberately false signature (SIGNTEST), as WeChat Pay sends now and then"
+    return None
+
+
+def fault_of(headers: Headers, body: bytes, key: RSAPublicKey, received_at: datetime) -> str | None:
+    """Say why the signature proves nothing; None where it verifies, over these bytes, near this time."""
+    if fault := header_fault(headers):
+        return fault
+    values = dict(signed_headers(headers))
     if not verifies(key, values[SIGNATURE], response_text(values[TIMESTAMP], values[NONCE], body)):
         return "the signature does not verify"
     if not _SECONDS.fullmatch(values[TIMESTAMP]):
         return "the signed time is not a number of seconds"
     off_s = received_at.timestamp() - int(values[TIMESTAMP])
-    if abs(off_s) > AGE_S_MAX:
-        return (
-            f"signed {abs(off_s):.0f}s {'before' if off_s > 0 else 'after'} our time: a replay, or a wrong clock here"
-        )
-    return None
+    if abs(off_s) <= AGE_S_MAX:
+        return None
+    if off_s > 0:
+        return f"signed {off_s:.0f}s before our time: a replay, or the clock here is {off_s:.0f}s fast"
+    return f"signed {-off_s:.0f}s after our time: the clock here is {-off_s:.0f}s slow, or WeChat Pay's fast"

@@ -13,22 +13,21 @@ from reconciler.gateways.strict_json import Json, object_of, text_of
 
 YEARS: Final = range(2000, 2101)
 
-_MERCHANT = ("appid", "mchid")
-_OTHERS = ("sp_appid", "sp_mchid", "sub_appid", "sub_mchid")
+_ABOUT_OTHERS = ("sp_appid", "sp_mchid", "sub_appid", "sub_mchid")
 NO_CURRENCY = "XXX"
 """ISO 4217's own code for none: an amount without a readable currency agrees with no shop's."""
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-def answer_of(out_trade_no: str, members: Json) -> Answer:
-    """Say what a verified 200 means."""
+def answer_of(out_trade_no: str, members: Json, due: Merchant) -> Answer:
+    """Say what a verified 200 means. `due` is whom the trade should have paid."""
     trade = Trade(
         out_trade_no=out_trade_no,
         transaction_id=identifier(text_of(members, "transaction_id")),
         amount=_amount(object_of(members, "amount")),
         paid_at=_time(text_of(members, "success_time")),
-        merchant=_merchant(members),
+        merchant=_merchant(members, due),
     )
     match text_of(members, "trade_state"):
         case "SUCCESS":
@@ -58,10 +57,14 @@ def _amount(amount: Json) -> Money | None:
         return None
 
 
-def _merchant(members: Json) -> Merchant:
-    facts = [(name, identifier(text_of(members, name))) for name in _MERCHANT]
-    # Named at all, they say that somebody else was paid, or by somebody else's leave: never left out for being odd.
-    facts += [(name, identifier(text_of(members, name)) or "unreadable") for name in _OTHERS if members.get(name)]
+def _merchant(members: Json, due: Merchant) -> Merchant:
+    names = [name for name, _ in due]
+    facts = [(name, identifier(text_of(members, name))) for name in names]
+    if "sub_mchid" not in names:
+        # Named at all, they say that somebody else was paid, or by somebody else's leave: never left out for being odd.
+        # Behind a service provider, who was paid is due already: what nobody configured (sub_appid) adds nothing.
+        named = [name for name in _ABOUT_OTHERS if members.get(name)]
+        facts += [(name, identifier(text_of(members, name)) or "unreadable") for name in named]
     return tuple(sorted((name, value) for name, value in facts if value is not None))
 
 

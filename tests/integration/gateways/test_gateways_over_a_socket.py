@@ -1,26 +1,16 @@
-"""Both adapters, and the double, through the conformance suite; the adapters over a real socket.
+"""Both adapters in every mode, and the double, through the conformance suite; the adapters over a real socket.
 
-The other side is a small HTTP/1.1 responder that verifies and signs by its own code.
+The other side verifies and signs by its own code (`other_*.py`), which public test vectors hold to the protocols.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, parse_qsl, unquote
 
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from reconciler.domain.answer import (
     Answer,
@@ -37,349 +27,48 @@ from reconciler.domain.answer import (
     Unpaid,
     Unrecognised,
     Untrusted,
+    name_of,
 )
-from reconciler.domain.order import ChannelName
-from reconciler.gateways import KINDS, SETTINGS
+from reconciler.domain.closing import CloseReply, NoSuchTrade, NotClosed, TradeClosed
 from reconciler.pace import Pace
-from reconciler.ports import Gateway
+from reconciler.ports import Gateway, Memory
 from reconciler.testing.gateway import ScriptedGateway
-from reconciler.testing.gateway_conformance import AMOUNT, GatewayBench, GatewayConformance, Situation
-from reconciler.transport import Transport
-
-NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
-BEIJING = timezone(timedelta(hours=8))
-PUBLIC_KEY_ID = "PUB_KEY_ID_0119000000012026112300000000000001"
-
-
-class StillClock:
-    """Stands at NOW; sleeping moves it on at once."""
-
-    def __init__(self) -> None:
-        self.passed_s = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed_s)
-
-    def monotonic(self) -> float:
-        return self.passed_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed_s += seconds
-        await asyncio.sleep(0)
+from reconciler.testing.gateway_bench import AT_ONCE, CHANNEL, NOW, HurriedClock, SocketBench
+from reconciler.testing.gateway_conformance import GatewayConformance
+from reconciler.testing.gateway_situations import AMOUNT, GatewayBench, Situation
+from reconciler.testing.memory import KeptInMind
+from tests.integration.gateways import other_alipay, other_wechat
+from tests.integration.gateways.other_alipay import alipay_bench
+from tests.integration.gateways.other_wechat import APIV3_KEY, wechat_bench
 
 
-@dataclass
-class Request:
-    """As it came: the target is what stood on the request line."""
+class TestAlipayByKey(GatewayConformance):
+    mode = other_alipay.KEY
 
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-
-Respond = Callable[[Request], tuple[int, dict[str, str], bytes] | None]
-
-
-@dataclass
-class Responder:
-    """Serves HTTP/1.1 with keep-alive; None from `respond` breaks the connection."""
-
-    respond: Respond
-    arrivals: int = 0
-    in_flight: int = 0
-    in_flight_max: int = 0
-    requests: list[Request] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                line, *lines = head.strip().split("\r\n")
-                method, target, _ = line.split(" ")
-                headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                request = Request(method, target, headers, body)
-                self.requests.append(request)
-                self.arrivals += 1
-                self.in_flight += 1
-                self.in_flight_max = max(self.in_flight_max, self.in_flight)
-                for _ in range(20):  # let the asks beside it arrive
-                    await asyncio.sleep(0)
-                self.in_flight -= 1
-                response = self.respond(request)
-                if response is None:
-                    break
-                status, more, content = response
-                fields = {"Content-Length": str(len(content)), **more}
-                text = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-                writer.write(f"HTTP/1.1 {status} X\r\n{text}\r\n".encode() + content)
-                await writer.drain()
-        writer.close()
-
-
-@asynccontextmanager
-async def listening(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[str]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-
-
-@pytest.fixture(scope="module")
-def ours() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-@pytest.fixture(scope="module")
-def theirs() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-@pytest.fixture(scope="module")
-def strangers() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-def signed(key: rsa.RSAPrivateKey, text: bytes) -> str:
-    return base64.b64encode(key.sign(text, padding.PKCS1v15(), SHA256())).decode()
-
-
-def holds(key: rsa.RSAPrivateKey, signature: str, text: bytes) -> bool:
-    try:
-        key.public_key().verify(base64.b64decode(signature), text, padding.PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
-
-
-@dataclass
-class Alipay:
-    """What Alipay would say, by gateways.md 1."""
-
-    ours: rsa.RSAPrivateKey
-    theirs: rsa.RSAPrivateKey
-    strangers: rsa.RSAPrivateKey
-    situations: dict[str, Situation] = field(default_factory=dict)
-
-    def __call__(self, request: Request) -> tuple[int, dict[str, str], bytes] | None:
-        path, _, query = request.target.partition("?")
-        assert (request.method, path) == ("POST", "/gateway.do")
-        assert request.headers["content-type"].lower() == "application/x-www-form-urlencoded;charset=utf-8"
-        parameters = dict(parse_qsl(query, strict_parsing=True)) | dict(parse_qsl(request.body.decode()))
-        signature = parameters.pop("sign")
-        text = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()))
-        if not holds(self.ours, signature, text.encode()):
-            return self._envelope({"code": "40002", "sub_code": "isv.invalid-signature"}, None)
-        assert parameters["timestamp"] == NOW.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
-        number = json.loads(parameters["biz_content"])["out_trade_no"]
-        return self._answer(number)
-
-    def _answer(self, number: str) -> tuple[int, dict[str, str], bytes] | None:
-        trade = {
-            "code": "10000",
-            "msg": "Success",
-            "out_trade_no": number,
-            "trade_no": f"T-{number}"[:64],
-            "total_amount": "99.00",
-            "trade_status": "TRADE_SUCCESS",
-            "send_pay_date": "2026-11-23 11:59:00",
-            "buyer_logon_id": 'a"}***@b.example',
-        }
-        closed = {"code": "10000", "out_trade_no": number, "trade_status": "TRADE_CLOSED"}
-        situation = self.situations.get(number, Situation.NOT_CREATED)
-        if situation is Situation.DOWN:
-            return None
-        if situation is Situation.BROKEN:
-            return 502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>"
-        contents: dict[Situation, tuple[dict[str, str], rsa.RSAPrivateKey | None]] = {
-            Situation.NOT_CREATED: ({"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST"}, None),
-            Situation.PAID: (trade, self.theirs),
-            Situation.REFUNDED: (trade | {"trade_status": "TRADE_CLOSED"}, self.theirs),
-            Situation.CLOSED: (closed, self.theirs),
-            Situation.UNPAID: (trade | {"trade_status": "WAIT_BUYER_PAY"}, self.theirs),
-            Situation.NEW_STATE: (trade | {"trade_status": "TRADE_DREAMT"}, self.theirs),
-            Situation.FORGED: (trade, self.strangers),
-            Situation.UNSIGNED: (trade, None),
-            Situation.STRANGER: (trade | {"out_trade_no": "B2"}, self.theirs),
-            Situation.THROTTLED: ({"code": "40005", "sub_code": "isv.app-call-limited"}, None),
-            Situation.REVOKED_KEY: ({"code": "40002", "sub_code": "isv.invalid-app-id"}, None),
-            Situation.BAD_NUMBER: ({"code": "40004", "sub_code": "ACQ.INVALID_PARAMETER"}, None),
-        }
-        return self._envelope(*contents[situation])
-
-    @staticmethod
-    def _envelope(content: dict[str, str], key: rsa.RSAPrivateKey | None) -> tuple[int, dict[str, str], bytes]:
-        raw = json.dumps(content, ensure_ascii=False).replace("/", "\\/").encode()
-        sign = b',"sign":' + json.dumps(signed(key, raw)).replace("/", "\\/").encode() if key else b""
-        body = b'{"alipay_trade_query_response":' + raw + sign + b"}"
-        return 200, {"Content-Type": "text/html;charset=utf-8"}, body
-
-
-@dataclass
-class Wechat:
-    """What WeChat Pay would say, by gateways.md 2."""
-
-    ours: rsa.RSAPrivateKey
-    theirs: rsa.RSAPrivateKey
-    strangers: rsa.RSAPrivateKey
-    situations: dict[str, Situation] = field(default_factory=dict)
-
-    def __call__(self, request: Request) -> tuple[int, dict[str, str], bytes] | None:
-        scheme, _, rest = request.headers["authorization"].partition(" ")
-        assert scheme == "WECHATPAY2-SHA256-RSA2048"
-        said = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        text = (
-            f"{request.method}\n{request.target}\n{said['timestamp']}\n{said['nonce_str']}\n{request.body.decode()}\n"
-        )
-        if not holds(self.ours, said["signature"], text.encode()):
-            return self._error(401, "SIGN_ERROR")
-        assert request.headers["wechatpay-serial"] == PUBLIC_KEY_ID
-        assert request.headers["accept"] == "application/json"
-        assert request.headers["user-agent"].startswith("payment-reconciler/")
-        assert int(said["timestamp"]) == int(NOW.timestamp())
-        path, _, query = request.target.partition("?")
-        assert parse_qs(query) == {"mchid": ["1900000001"]}
-        prefix = "/v3/pay/transactions/out-trade-no/"
-        assert path.startswith(prefix)
-        return self._answer(unquote(path.removeprefix(prefix)))
-
-    def _answer(self, number: str) -> tuple[int, dict[str, str], bytes] | None:
-        bare = {"appid": "wx1", "mchid": "1900000001", "out_trade_no": number, "trade_state_desc": "支付成功"}
-        trade = bare | {
-            "transaction_id": f"T-{number}",
-            "trade_state": "SUCCESS",
-            "success_time": "2026-11-23T11:59:00+08:00",
-            "amount": {"total": 9900, "payer_total": 9800, "currency": "CNY"},
-        }
-        situation = self.situations.get(number, Situation.NOT_CREATED)
-        if situation is Situation.DOWN:
-            return None
-        refusals = {
-            Situation.NOT_CREATED: (404, "ORDER_NOT_EXIST"),
-            Situation.BROKEN: (502, "SERVICE_UNAVAILABLE"),
-            Situation.THROTTLED: (429, "FREQUENCY_LIMITED"),
-            Situation.REVOKED_KEY: (403, "NO_AUTH"),
-            Situation.BAD_NUMBER: (400, "PARAM_ERROR"),
-        }
-        if situation in refusals:
-            return self._error(*refusals[situation])
-        contents: dict[Situation, tuple[Mapping[str, object], rsa.RSAPrivateKey | None]] = {
-            Situation.PAID: (trade, self.theirs),
-            Situation.REFUNDED: (trade | {"trade_state": "REFUND"}, self.theirs),
-            Situation.CLOSED: (bare | {"trade_state": "CLOSED"}, self.theirs),
-            Situation.UNPAID: (bare | {"trade_state": "NOTPAY"}, self.theirs),
-            Situation.NEW_STATE: (bare | {"trade_state": "DREAMT"}, self.theirs),
-            Situation.FORGED: (trade, self.strangers),
-            Situation.UNSIGNED: (trade, None),
-            Situation.STRANGER: (trade | {"out_trade_no": "B2"}, self.theirs),
-        }
-        return self._signed(*contents[situation])
-
-    @staticmethod
-    def _signed(content: Mapping[str, object], key: rsa.RSAPrivateKey | None) -> tuple[int, dict[str, str], bytes]:
-        body = json.dumps(content, ensure_ascii=False).encode()
-        if key is None:
-            return 200, {}, body
-        timestamp = str(int(NOW.timestamp()) + 2)
-        headers = {
-            "Wechatpay-Timestamp": timestamp,
-            "Wechatpay-Nonce": "n0nce",
-            "Wechatpay-Serial": PUBLIC_KEY_ID.lower(),
-            "Wechatpay-Signature": signed(key, f"{timestamp}\nn0nce\n".encode() + body + b"\n"),
-        }
-        return 200, headers, body
-
-    @staticmethod
-    def _error(status: int, code: str) -> tuple[int, dict[str, str], bytes]:
-        return status, {}, json.dumps({"code": code, "message": "…"}).encode()
-
-
-@dataclass
-class SocketBench:
-    """An adapter, and the responder on the other end."""
-
-    gateway: Gateway
-    responder: Responder
-    situations: dict[str, Situation]
-
-    @property
-    def in_flight_max(self) -> int:
-        return self.responder.in_flight_max
-
-    def arrange(self, out_trade_no: str, situation: Situation) -> None:
-        self.situations[out_trade_no] = situation
-
-    def arrivals(self) -> int:
-        return self.responder.arrivals
-
-    def fault_of(self, reply: Reply) -> str | None:
-        assert reply.evidence is not None
-        assert reply.key is not None
-        return KINDS[self.gateway.kind].verify_evidence(reply.evidence, reply.key)
-
-
-def private_file(folder: Path, key: rsa.RSAPrivateKey) -> str:
-    path = folder / "private"
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return f"file:{path}"
-
-
-def public_file(folder: Path, key: rsa.RSAPrivateKey) -> str:
-    path = folder / "public"
-    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return f"file:{path}"
-
-
-@asynccontextmanager
-async def opened(kind: str, table: dict[str, object], other_side: Alipay | Wechat) -> AsyncIterator[SocketBench]:
-    settings = SETTINGS[kind].model_validate(table)
-    assert list(settings.problems()) == []
-    responder = Responder(other_side)
-    transport = Transport()
-    clock = StillClock()
-    async with listening(responder.serve) as url:
-        path = "/gateway.do" if kind == "alipay" else ""
-        settings = settings.model_copy(update={"endpoint": url + path})
-        gateway = KINDS[kind].open(
-            ChannelName("main"), settings, transport, Pace(clock, 1e6, 4), clock, timedelta(seconds=5)
-        )
-        yield SocketBench(gateway, responder, other_side.situations)
-        await gateway.close()
-        await transport.close()
-
-
-class TestAlipay(GatewayConformance):
     @pytest.fixture
-    async def bench(
-        self, tmp_path: Path, ours: rsa.RSAPrivateKey, theirs: rsa.RSAPrivateKey, strangers: rsa.RSAPrivateKey
-    ) -> AsyncIterator[GatewayBench]:
-        table: dict[str, object] = {
-            "app_id": "2021000000000001",
-            "private_key": private_file(tmp_path, ours),
-            "alipay_public_key": public_file(tmp_path, theirs),
-        }
-        async with opened("alipay", table, Alipay(ours, theirs, strangers)) as bench:
+    async def bench(self, tmp_path: Path) -> AsyncIterator[GatewayBench]:
+        async with alipay_bench(self.mode, tmp_path) as (bench, _):
             yield bench
 
 
-class TestWechat(GatewayConformance):
+class TestAlipayByCertificate(TestAlipayByKey):
+    mode = other_alipay.CERTIFICATE
+
+
+class TestAlipayForAServiceProvider(TestAlipayByKey):
+    mode = other_alipay.PROVIDER
+
+
+class TestAlipayForAServiceProviderByCertificate(TestAlipayByKey):
+    mode = other_alipay.CERTIFIED_PROVIDER
+
+
+class TestWechatByPublicKey(GatewayConformance):
+    mode = other_wechat.PUBLIC_KEY
+
     @pytest.fixture
-    async def bench(
-        self, tmp_path: Path, ours: rsa.RSAPrivateKey, theirs: rsa.RSAPrivateKey, strangers: rsa.RSAPrivateKey
-    ) -> AsyncIterator[GatewayBench]:
-        table: dict[str, object] = {
-            "mchid": "1900000001",
-            "appid": "wx1",
-            "serial_no": "5f1c72e2a8931b72a2e13af8dee92471eb397115",
-            "private_key": private_file(tmp_path, ours),
-            "public_key_id": PUBLIC_KEY_ID,
-            "public_key": public_file(tmp_path, theirs),
-        }
-        async with opened("wechat", table, Wechat(ours, theirs, strangers)) as bench:
+    async def bench(self, tmp_path: Path) -> AsyncIterator[GatewayBench]:
+        async with wechat_bench(self.mode, tmp_path) as (bench, _):
             yield bench
 
     async def test_every_printable_character_is_signed_as_it_is_sent(self, bench: SocketBench) -> None:
@@ -387,21 +76,95 @@ class TestWechat(GatewayConformance):
         for number in numbers:
             bench.arrange(number, Situation.PAID)
         replies = await bench.gateway.ask(numbers)
-        assert [reply.answer.trade.out_trade_no for reply in replies if isinstance(reply.answer, Paid)] == numbers
+        paid = [reply.answer.trade.out_trade_no for reply in replies if isinstance(reply.answer, Paid)]
+        assert paid == [number for number in numbers if not set(number) & set("/\\?#%")]
+        assert all(isinstance(reply.answer, Paid | Rejected) for reply in replies)  # those are no names in a path
+
+    async def test_nothing_secret_is_kept_for_the_next_process(self, bench: SocketBench) -> None:
+        await bench.gateway.ask(["A1"])
+        assert APIV3_KEY.decode() not in repr(bench.memory.kept)
+        assert bool(bench.memory.kept) == (self.mode in {other_wechat.PLATFORM, other_wechat.PARTNER_WITH_APPID})
+
+
+class TestWechatByPlatformCertificates(TestWechatByPublicKey):
+    mode = other_wechat.PLATFORM
+
+    async def test_a_restart_fetches_no_certificates_that_were_kept(self, tmp_path: Path) -> None:
+        async with wechat_bench(self.mode, tmp_path) as (bench, side):
+            bench.arrange("A1", Situation.PAID)
+            await bench.gateway.ask(["A1", "A2", "A3"])
+            assert side.fetches == 1
+            for memory, fetches in ((bench.memory, 1), (KeptInMind(), 2)):
+                (reply,) = await bench.reopen(memory).ask(["A1"])
+                assert isinstance(reply.answer, Paid)
+                assert side.fetches == fetches
+
+
+class TestWechatInMigrationByPublicKey(TestWechatByPublicKey):
+    mode = other_wechat.MIGRATING
+
+
+class TestWechatInMigrationByCertificate(TestWechatByPublicKey):
+    """Certificates are fetched once an answer names one; most tests begin after that."""
+
+    mode = other_wechat.NOT_YET_MIGRATED
+
+    @pytest.fixture
+    async def bench(self, tmp_path: Path) -> AsyncIterator[GatewayBench]:
+        async with wechat_bench(self.mode, tmp_path) as (bench, _):
+            bench.arrange("WARM", Situation.PAID)
+            await bench.gateway.ask(["WARM"])
+            bench.forget_arrivals()
+            yield bench
+
+    async def test_nothing_secret_is_kept_for_the_next_process(self, bench: SocketBench) -> None:
+        assert bench.memory.kept
+        assert APIV3_KEY.decode() not in repr(bench.memory.kept)
+
+    async def test_an_unknown_certificate_is_fetched_within_the_ask(self, tmp_path: Path) -> None:
+        async with wechat_bench(self.mode, tmp_path) as (bench, side):
+            bench.arrange("A1", Situation.PAID)
+            for arrivals in (2, 3):
+                (reply,) = await bench.gateway.ask(["A1"])
+                assert isinstance(reply.answer, Paid)
+                assert (bench.arrivals(), side.fetches) == (arrivals, 1)
+
+    async def test_a_close_under_a_certificate_not_yet_fetched_is_proved_by_the_next_ask(self, tmp_path: Path) -> None:
+        async with wechat_bench(self.mode, tmp_path) as (bench, _):
+            bench.arrange("A1", Situation.CLOSABLE)
+            assert isinstance(await bench.gateway.close_trade("A1"), NotClosed)
+            (reply,) = await bench.gateway.ask(["A1"])
+            assert (type(reply.answer), reply.verified) == (Closed, True)
+
+
+class TestWechatForAServiceProvider(TestWechatByPublicKey):
+    mode = other_wechat.PARTNER
+
+
+class TestWechatForAServiceProviderByCertificate(TestWechatByPublicKey):
+    mode = other_wechat.PARTNER_WITH_APPID
+
+
+class _Closing(ScriptedGateway):
+    """The double, whose trades are closed once they were closed."""
+
+    async def close_trade(self, out_trade_no: str) -> CloseReply:
+        reply = await super().close_trade(out_trade_no)
+        if reply == TradeClosed():
+            self.will_answer(out_trade_no, Closed(Trade(out_trade_no)))
+        return reply
 
 
 class DoubleBench:
-    """The double, arranged by situation."""
+    """The double, arranged by situation. It neither retries nor reads clocks: that is the line's business."""
+
+    without = frozenset({Situation.FALTERING, Situation.CLOCK_AHEAD})
 
     def __init__(self) -> None:
-        clock = StillClock()
-        self.gateway = ScriptedGateway(
-            ChannelName("main"),
-            clock,
-            merchant=(("mchid", "1"),),
-            pace=Pace(clock, 1e6, 4),
-            latency=timedelta(seconds=1),
-        )
+        clock = HurriedClock()
+        pace = Pace(clock, 1e6, AT_ONCE)
+        self.memory = KeptInMind()
+        self.gateway = _Closing(CHANNEL, clock, merchant=(("mchid", "1"),), pace=pace, latency=timedelta(seconds=1))
 
     @property
     def in_flight_max(self) -> int:
@@ -409,29 +172,43 @@ class DoubleBench:
 
     def arrange(self, out_trade_no: str, situation: Situation) -> None:
         trade = Trade(out_trade_no, f"T-{out_trade_no}", AMOUNT, NOW, self.gateway.merchant)
-        answers: dict[Situation, Answer] = {
-            Situation.PAID: Paid(trade),
-            Situation.REFUNDED: Refunded(trade, in_full=True),
-            Situation.UNPAID: Unpaid(trade),
-            Situation.NOT_CREATED: NotCreated(),
-            Situation.CLOSED: Closed(trade),
-            Situation.NEW_STATE: Unrecognised("DREAMT"),
-            Situation.FORGED: Untrusted("forged"),
-            Situation.UNSIGNED: Untrusted("unsigned"),
-            Situation.STRANGER: Untrusted("another number"),
-            Situation.DOWN: Unavailable("down"),
-            Situation.BROKEN: Unavailable("HTTP 502"),
-            Situation.THROTTLED: Throttled(),
-            Situation.REVOKED_KEY: Misconfigured("no"),
-            Situation.BAD_NUMBER: Rejected("no"),
+        answers: dict[Situation, tuple[Answer, CloseReply]] = {
+            Situation.PAID: (Paid(trade), NotClosed("paid")),
+            Situation.REFUNDED: (Refunded(trade, in_full=True), NotClosed("refunded")),
+            Situation.UNPAID: (Unpaid(trade), TradeClosed()),
+            Situation.CLOSABLE: (Unpaid(trade), TradeClosed()),
+            Situation.NOT_CREATED: (NotCreated(), NoSuchTrade()),
+            Situation.CLOSED: (Closed(trade), NotClosed("closed")),
+            Situation.NEW_STATE: (Unrecognised("DREAMT"), NotClosed("dreamt")),
+            Situation.FORGED: (Untrusted("forged"), NotClosed("forged")),
+            Situation.UNSIGNED: (Untrusted("unsigned"), NotClosed("unsigned")),
+            Situation.ALTERED: (Untrusted("altered"), NotClosed("altered")),
+            Situation.STRANGER: (Untrusted("another number"), NotClosed("another number")),
+            Situation.ODD_AMOUNT: (Paid(replace(trade, amount=None)), NotClosed("paid")),
+            Situation.STALE: (Untrusted("stale"), NotClosed("stale")),
+            Situation.GARBLED: (Untrusted("malformed"), NotClosed("malformed")),
+            Situation.DOWN: (Unavailable("down"), Unavailable("down")),
+            Situation.BROKEN: (Unavailable("HTTP 502"), Unavailable("HTTP 502")),
+            Situation.THROTTLED: (Throttled(), Throttled()),
+            Situation.REVOKED_KEY: (Misconfigured("no"), NotClosed("no")),
+            Situation.BAD_NUMBER: (Rejected("no"), NotClosed("no")),
         }
-        self.gateway.will_answer(out_trade_no, answers[situation])
+        answer, closing = answers[situation]
+        self.gateway.will_answer(out_trade_no, answer)
+        self.gateway.will_close(out_trade_no, closing)
 
     def arrivals(self) -> int:
         return self.gateway.asked.total()
 
     def fault_of(self, reply: Reply) -> str | None:
-        return None if reply.key is not None else "no key"
+        assert reply.evidence is not None
+        assert reply.key is not None
+        said = f"{name_of(reply.answer)} {reply.answer!r}".encode()
+        kept = (reply.evidence.gateway, reply.evidence.key_fingerprint, reply.evidence.body)
+        return None if kept == (self.gateway.kind, reply.key.fingerprint, said) else "changed"
+
+    def reopen(self, memory: Memory) -> Gateway:  # noqa: ARG002 # it has nothing to keep
+        return self.gateway
 
 
 class TestScripted(GatewayConformance):

@@ -35,8 +35,13 @@ from reconciler.domain.order import ChannelName
 from reconciler.gateways.alipay import AlipayGateway, AlipaySettings, verify_evidence
 from reconciler.gateways.alipay.trade import BEIJING
 from reconciler.gateways.asking import Reading
+from reconciler.gateways.line import Way
 from reconciler.pace import Pace
+from reconciler.testing.memory import KeptInMind
 from reconciler.transport import HttpResponse, Transport
+
+ASKED = "alipay.trade.query out_trade_no=A1"
+ENDPOINT = "https://openapi.alipay.com/gateway.do"
 
 NOW = datetime(2026, 11, 22, 17, 30, 5, tzinfo=UTC)
 OURS = rsa.generate_private_key(65537, 2048)
@@ -78,7 +83,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> AlipayGateway:
         }
     )
     clock = StoppedClock()
-    return AlipayGateway(ChannelName("main"), settings, Transport(), Pace(clock, 1, 1), clock, timedelta(seconds=1))
+    return AlipayGateway(
+        ChannelName("main"), settings, Way(Transport(), Pace(clock, 1, 1), clock, timedelta(seconds=1), KeptInMind())
+    )
 
 
 def sign(raw: bytes, algorithm: HashAlgorithm | None = None, key: rsa.RSAPrivateKey = THEIRS) -> str:
@@ -94,7 +101,7 @@ def enveloped(
 
 
 def read(gateway: AlipayGateway, body: bytes, status: int = 200, number: str = "A1") -> Reading:
-    return gateway.read(number, HttpResponse(status, (), body), NOW)
+    return gateway.query(number).read(HttpResponse(status, (), body), NOW)
 
 
 def trade_of(answer: Answer) -> Trade:
@@ -291,7 +298,7 @@ def test_another_status_than_200_says_nothing_about_the_trade(
 
 def test_retry_after_is_heeded_within_bounds(gateway: AlipayGateway) -> None:
     def after(value: str) -> Answer:
-        return gateway.read("A1", HttpResponse(429, (("retry-after", value),), b""), NOW).answer
+        return gateway.query("A1").read(HttpResponse(429, (("retry-after", value),), b""), NOW).answer
 
     assert after("7") == Throttled(timedelta(seconds=7))
     assert after("999999999") == Throttled(timedelta(minutes=5))
@@ -330,7 +337,7 @@ def test_a_strangers_words_are_fit_for_a_log_line(gateway: AlipayGateway) -> Non
 
 
 def test_the_request_signs_url_and_body_together_in_beijing_time(gateway: AlipayGateway) -> None:
-    request = gateway.request("A+1&x=2", NOW)
+    request = gateway.query("A+1&x=2").write(NOW, ENDPOINT)
     url = urlsplit(request.url)
     public = dict(parse_qsl(url.query, strict_parsing=True))
     order = dict(parse_qsl(request.body.decode(), strict_parsing=True))
@@ -349,14 +356,14 @@ def test_evidence_verifies_as_long_as_nobody_touches_it(gateway: AlipayGateway) 
     body = enveloped(TRADE)
     key = read(gateway, body).key
     assert key is not None
-    evidence = Evidence("alipay", "q", 200, (), body, key.fingerprint, NOW)
+    evidence = Evidence("alipay", ASKED, 200, (), body, key.fingerprint, NOW)
     assert verify_evidence(evidence, key) is None
-    changed = Evidence("alipay", "q", 200, (), body.replace(b"99.00", b"98.00"), key.fingerprint, NOW)
+    changed = Evidence("alipay", ASKED, 200, (), body.replace(b"99.00", b"98.00"), key.fingerprint, NOW)
     assert verify_evidence(changed, key) == "the signature does not verify"
-    unsigned = Evidence("alipay", "q", 200, (), enveloped(TRADE, signed=False), key.fingerprint, NOW)
+    unsigned = Evidence("alipay", ASKED, 200, (), enveloped(TRADE, signed=False), key.fingerprint, NOW)
     assert verify_evidence(unsigned, key) == "the answer carries no signature"
-    assert verify_evidence(Evidence("alipay", "q", 200, (), b"<", key.fingerprint, NOW), key) is not None
-    assert verify_evidence(Evidence("wechat", "q", 200, (), body, key.fingerprint, NOW), key) is not None
+    assert verify_evidence(Evidence("alipay", ASKED, 200, (), b"<", key.fingerprint, NOW), key) is not None
+    assert verify_evidence(Evidence("wechat", ASKED, 200, (), body, key.fingerprint, NOW), key) is not None
     own = OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     assert verify_evidence(evidence, VerifyingKey(key.fingerprint, own)) is not None
     assert verify_evidence(evidence, VerifyingKey(key.fingerprint, "nonsense")) is not None

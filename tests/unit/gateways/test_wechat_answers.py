@@ -32,9 +32,13 @@ from reconciler.domain.answer import (
 from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName
 from reconciler.gateways.asking import Reading
+from reconciler.gateways.line import Way
 from reconciler.gateways.wechat import WechatGateway, WechatSettings, verify_evidence
 from reconciler.pace import Pace
+from reconciler.testing.memory import KeptInMind
 from reconciler.transport import Headers, HttpResponse, Transport
+
+ENDPOINT = "https://api.mch.weixin.qq.com"
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 OURS = rsa.generate_private_key(65537, 2048)
@@ -79,7 +83,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> WechatGateway:
         }
     )
     clock = StoppedClock()
-    return WechatGateway(ChannelName("main"), settings, Transport(), Pace(clock, 1, 1), clock, timedelta(seconds=1))
+    return WechatGateway(
+        ChannelName("main"), settings, Way(Transport(), Pace(clock, 1, 1), clock, timedelta(seconds=1), KeptInMind())
+    )
 
 
 def signed(
@@ -99,7 +105,7 @@ def signed(
 
 
 def read(gateway: WechatGateway, response: HttpResponse) -> Reading:
-    return gateway.read("A1", response, NOW)
+    return gateway.query("A1").read(response, NOW)
 
 
 def refused(gateway: WechatGateway, status: int, body: object, headers: Headers = ()) -> Answer:
@@ -353,7 +359,7 @@ def test_no_signed_content_raises(gateway: WechatGateway, content: dict[str, obj
 
 
 def test_the_request_signs_its_path_and_names_both_keys(gateway: WechatGateway) -> None:
-    request = gateway.request("A|1", NOW)
+    request = gateway.query("A|1").write(NOW, ENDPOINT)
     path = "/v3/pay/transactions/out-trade-no/A%7C1?mchid=1900000001"
     assert request.url == f"https://api.mch.weixin.qq.com{path}"
     headers = dict(request.headers)
@@ -365,7 +371,7 @@ def test_the_request_signs_its_path_and_names_both_keys(gateway: WechatGateway) 
 
 
 def test_no_nonce_is_used_twice(gateway: WechatGateway) -> None:
-    assert gateway.request("A1", NOW) != gateway.request("A1", NOW)
+    assert gateway.query("A1").write(NOW, ENDPOINT) != gateway.query("A1").write(NOW, ENDPOINT)
 
 
 def test_evidence_verifies_against_the_time_it_arrived(gateway: WechatGateway) -> None:
