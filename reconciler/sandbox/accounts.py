@@ -16,8 +16,11 @@ class Accounts:
     serial_no: str = "3D0A1C5E7B9F2468ACE013579BDF02468ACE1357"
     """Of the merchant's API certificate at WeChat: hex, upper case."""
     public_key_id: str = "PUB_KEY_ID_0119000000012026112300000000000001"
-    platform_serial: str = "7F1B3D5A9C2E4680BDF13579ACE02468BDF13579"
-    """Of WeChat's platform certificate: who does not ask for the public key gets answers signed under this one."""
+    has_platform_certificates: bool = True
+    """False, as for newer merchants: there are none to fetch, and every answer is signed with the public key."""
+    sub_mchid: str = "1900000109"
+    """The merchant for whom this one, as a service provider, may ask at WeChat."""
+    sub_appid: str = "wx0000000000000109"
 
 
 OTHER_MCHID = "1999999999"

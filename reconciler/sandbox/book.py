@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import islice
 
 from reconciler.sandbox.errors import BookFull
@@ -20,6 +21,8 @@ class Book:
         self._asks: Counter[tuple[GatewayKind, str]] = Counter()
         self.asks_total = 0
         """Queries that passed the gateways' checks, also those about numbers nobody knows."""
+        self.closes_total = 0
+        """Closes that passed the gateways' checks, likewise."""
 
     def put(self, trade: Trade) -> None:
         """Add a trade, or replace the one with its number, whose asks are then counted anew. Raises BookFull."""
@@ -46,6 +49,20 @@ class Book:
             return None, 0
         self._asks[gateway, out_trade_no] += 1
         return trade, self._asks[gateway, out_trade_no]
+
+    def meet(self, gateway: GatewayKind, out_trade_no: str) -> tuple[Trade | None, int]:
+        """Give a trade and the number that its next ask will have, without counting one."""
+        trade = self.get(gateway, out_trade_no)
+        return (trade, self.asks(trade) + 1) if trade else (None, 0)
+
+    def meet_to_close(self, gateway: GatewayKind, out_trade_no: str) -> tuple[Trade | None, int]:
+        """Do as `meet`, and count the close."""
+        self.closes_total += 1
+        return self.meet(gateway, out_trade_no)
+
+    def close(self, trade: Trade, now: datetime) -> None:
+        """Close an unpaid trade, as the merchant asked; its asks go on being counted."""
+        self._trades[trade.gateway, trade.out_trade_no] = trade.closed(now)
 
     def asks(self, trade: Trade) -> int:
         """Say how often a trade was asked about since it was put here."""

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from reconciler.sandbox.accounts import Accounts
 from reconciler.sandbox.directory import Place
-from reconciler.sandbox.keys import ALIPAY_PUBLIC_KEY, APP_KEY, MERCHANT_KEY, WECHAT_PUBLIC_KEY, write_private
+from reconciler.sandbox.keys import (
+    ALIPAY_CERTIFICATE,
+    ALIPAY_PUBLIC_KEY,
+    ALIPAY_ROOT_CERTIFICATE,
+    APIV3_KEY,
+    APP_AUTH_TOKEN,
+    APP_CERTIFICATE,
+    APP_KEY,
+    MERCHANT_KEY,
+    WECHAT_PUBLIC_KEY,
+    write_private,
+)
 from reconciler.sandbox.plan import UNTRUSTED_LIMIT
 from reconciler.sandbox.server import Serving
 
@@ -69,6 +80,12 @@ endpoint = {_text(serving.alipay_endpoint)}
 app_id = {_text(accounts.app_id)}
 private_key = {key_file(APP_KEY)}
 alipay_public_key = {key_file(ALIPAY_PUBLIC_KEY)}
+# Certificate mode: these three instead of alipay_public_key.
+# app_cert = {key_file(APP_CERTIFICATE)}
+# alipay_cert = {key_file(ALIPAY_CERTIFICATE)}
+# alipay_root_cert = {key_file(ALIPAY_ROOT_CERTIFICATE)}
+# Service-provider mode, with either of them.
+# app_auth_token = {key_file(APP_AUTH_TOKEN)}
 
 [channels.{WECHAT_CHANNEL}]
 gateway = "wechat"
@@ -80,6 +97,11 @@ serial_no = {_text(accounts.serial_no)}
 private_key = {key_file(MERCHANT_KEY)}
 public_key_id = {_text(accounts.public_key_id)}
 public_key = {key_file(WECHAT_PUBLIC_KEY)}
+# Platform-certificate mode: this instead of public_key_id and public_key, or beside them, as during the change-over.
+# apiv3_key = {key_file(APIV3_KEY)}
+# Service-provider mode, with either of them: mchid and appid are then the service provider's.
+# sub_mchid = {_text(accounts.sub_mchid)}
+# sub_appid = {_text(accounts.sub_appid)}
 
 [find]
 every = "1s"

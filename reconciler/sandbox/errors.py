@@ -4,6 +4,7 @@ SandboxError
 ├── NotOurs         the directory holds what we did not make, or another sandbox runs in it
 ├── KeyFileError    a kept key cannot be used
 ├── BookFull        as many trades as it will hold
+├── TooManyCertificates  as many platform certificates as it will issue
 ├── NotAScript      what was sent to the control endpoint cannot be played
 └── DaemonFailed    the daemon, or a command of it, did not do what the demo asked
 """
@@ -23,6 +24,10 @@ class KeyFileError(SandboxError):
 
 class BookFull(SandboxError):
     """The sandbox holds as many trades as it will."""
+
+
+class TooManyCertificates(SandboxError):
+    """The sandbox has issued as many platform certificates as it will."""
 
 
 class NotAScript(SandboxError):

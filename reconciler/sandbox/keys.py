@@ -1,10 +1,12 @@
-"""The RSA keys of both sides, and the files they are kept in."""
+"""The RSA keys of both sides, their certificates and secrets, and the files they are kept in."""
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
+from reconciler.sandbox.certificates import (
+    AlipayCertificates,
+    Certified,
+    alipay_certificates,
+    pem,
+    platform_certificate,
+)
 from reconciler.sandbox.errors import KeyFileError
 
 KEY_BITS = 2048
@@ -22,8 +31,17 @@ APP_KEY = "alipay-app-key.pem"
 ALIPAY_PUBLIC_KEY = "alipay-public-key.pem"
 MERCHANT_KEY = "wechat-merchant-key.pem"
 WECHAT_PUBLIC_KEY = "wechat-public-key.pem"
+APP_CERTIFICATE = "alipay-app-cert.pem"
+ALIPAY_CERTIFICATE = "alipay-cert.pem"
+ALIPAY_ROOT_CERTIFICATE = "alipay-root-cert.pem"
+APP_AUTH_TOKEN = "alipay-app-auth-token"  # noqa: S105 # a file's name
+APIV3_KEY = "wechat-apiv3-key"
 _ALIPAY_KEY = "gateway-alipay-key.pem"
+_ALIPAY_CERTIFIED_KEY = "gateway-alipay-certified-key.pem"
+_ALIPAY_ROOT_KEY = "gateway-alipay-root-key.pem"
 _WECHAT_KEY = "gateway-wechat-key.pem"
+_PLATFORM_KEY = "gateway-wechat-platform-key.pem"
+_SECRET = re.compile(r"[0-9A-Za-z]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +58,57 @@ class Keys:
     """WeChat's own, behind the public key id: signs answers."""
     stranger: RSAPrivateKey
     """Nobody's: signs what must not verify."""
+    certificates: AlipayCertificates
+    """Alipay's, for certificate mode."""
+    platform: Certified
+    """WeChat's first platform certificate."""
+    app_auth_token: str
+    """With which a merchant lets a service provider act for him, at Alipay."""
+    apiv3_key: str
+    """With which WeChat encrypts what it sends to the merchant: 32 characters."""
 
 
 def make_keys() -> Keys:
     """Make fresh keys, in memory."""
-    return Keys(*(generate_private_key(65537, KEY_BITS) for _ in range(5)))
+    return _keys(lambda _name: generate_private_key(65537, KEY_BITS), lambda _name: secrets.token_hex(16))
 
 
 def keep_keys(directory: Path) -> Keys:
     """Load the keys kept in a directory, making those that are missing; every file is 0600. Raises KeyFileError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = Keys(
-        app=_load_or_make(directory / APP_KEY),
-        alipay=_load_or_make(directory / _ALIPAY_KEY),
-        merchant=_load_or_make(directory / MERCHANT_KEY),
-        wechat=_load_or_make(directory / _WECHAT_KEY),
-        stranger=generate_private_key(65537, KEY_BITS),
-    )
-    write_private(directory / ALIPAY_PUBLIC_KEY, _public_pem(keys.alipay.public_key()))
-    write_private(directory / WECHAT_PUBLIC_KEY, _public_pem(keys.wechat.public_key()))
+    keys = _keys(lambda name: _load_or_make(directory / name), lambda name: _load_or_make_secret(directory / name))
+    for name, content in _given_out(keys).items():
+        write_private(directory / name, content)
     return keys
+
+
+def _keys(key: Callable[[str], RSAPrivateKey], secret: Callable[[str], str]) -> Keys:
+    app = key(APP_KEY)
+    nobodys, next_one = (generate_private_key(65537, KEY_BITS) for _ in range(2))
+    return Keys(
+        app=app,
+        alipay=key(_ALIPAY_KEY),
+        merchant=key(MERCHANT_KEY),
+        wechat=key(_WECHAT_KEY),
+        stranger=nobodys,
+        certificates=alipay_certificates(
+            key(_ALIPAY_ROOT_KEY), app.public_key(), key(_ALIPAY_CERTIFIED_KEY), renewed=next_one
+        ),
+        platform=platform_certificate(key(_PLATFORM_KEY)),
+        app_auth_token=secret(APP_AUTH_TOKEN),
+        apiv3_key=secret(APIV3_KEY),
+    )
+
+
+def _given_out(keys: Keys) -> Mapping[str, bytes]:
+    """Give the files that a merchant downloads from the gateways."""
+    return {
+        ALIPAY_PUBLIC_KEY: _public_pem(keys.alipay.public_key()),
+        WECHAT_PUBLIC_KEY: _public_pem(keys.wechat.public_key()),
+        APP_CERTIFICATE: pem(keys.certificates.app),
+        ALIPAY_CERTIFICATE: pem(keys.certificates.alipay.certificate),
+        ALIPAY_ROOT_CERTIFICATE: keys.certificates.bundle,
+    }
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -104,6 +153,18 @@ def _load_or_make(path: Path) -> RSAPrivateKey:
     if not isinstance(loaded, RSAPrivateKey):
         raise KeyFileError(f"{path} is not an RSA key; delete it and start again")
     return loaded
+
+
+def _load_or_make_secret(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(KEY_FILE_BYTES_MAX).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        text = secrets.token_hex(16)
+        write_private(path, text.encode())
+    if not _SECRET.fullmatch(text):
+        raise KeyFileError(f"{path} is not 32 letters and digits; delete it and start again")
+    return text
 
 
 def _private_pem(key: RSAPrivateKey) -> bytes:

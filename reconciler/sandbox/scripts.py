@@ -8,17 +8,27 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from reconciler.sandbox.alipay import yuan
 from reconciler.sandbox.beijing import BEIJING
 from reconciler.sandbox.errors import NotAScript
 from reconciler.sandbox.trade import SLOW_SECONDS, GatewayKind, State, Trade, Trouble, Twist
-from reconciler.sandbox.wire import is_sane
+from reconciler.sandbox.wire import is_sane, yuan
 
 AFTER_S_MAX = 7 * 86400.0
 SLOW_S_MAX = 60.0
 TIMES_MAX = 1_000_000
 WRONG_AMOUNT_FEN = 1
 AMOUNT_FEN = 9900
+FIELDS = (
+    "gateway",
+    "out_trade_no",
+    "amount",
+    "script",
+    "transaction_id",
+    "paid_at",
+    "after_s",
+    "times",
+    "slow_s",
+)
 _YUAN = re.compile(r"([0-9]{1,10})\.([0-9]{2})")
 
 
@@ -32,6 +42,8 @@ class Script(StrEnum):
     CLOSED = "closed"
     REFUNDED = "refunded"
     """WeChat: REFUND. Alipay: TRADE_CLOSED with a payment date, as after a full refund."""
+    REFUNDED_UNDATED = "refunded_undated"
+    """Alipay: TRADE_CLOSED without a payment date; only the refund query tells. WeChat: as `refunded`."""
     ABSENT = "absent"
     WRONG_AMOUNT = "wrong_amount"
     """Paid, one fen."""
@@ -43,8 +55,11 @@ class Script(StrEnum):
     THROTTLED = "throttled"
     BAD_SIGNATURE = "bad_signature"
     UNSIGNED = "unsigned"
+    RENEWED_CERTIFICATE = "renewed_certificate"
+    """Signed by a certificate that the merchant does not have. Alipay: in certificate mode; else as `paid`."""
 
 
+_NOT_PAID_YET = frozenset({Script.UNPAID, Script.PAID_LATER, Script.CLOSED, Script.ABSENT})
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -60,12 +75,18 @@ class Part:
     after_s: float = 10.0
     times: int = 0
     slow_s: float = SLOW_SECONDS
+    transaction_id: str = ""
+    """Empty: as before, or one of the sandbox's own."""
+    paid_at: datetime | None = None
+    """None: now."""
 
 
 def trade_of(part: Part, known: Trade | None, now: datetime) -> Trade:  # noqa: PLR0911 # one return for each script
     """Make the trade that plays this part from now on; `known` is the one that has its number so far."""
-    open_trade = Trade(part.gateway, part.out_trade_no, _amount_fen(part, known), opened_at=now)
-    paid = replace(open_trade, paid_at=now)
+    paid_at = part.paid_at or now
+    opened_at, own = min(now, paid_at), part.transaction_id or (known.number if known else "")
+    open_trade = Trade(part.gateway, part.out_trade_no, _amount_fen(part, known), opened_at=opened_at, number=own)
+    paid = replace(open_trade, paid_at=paid_at)
     match part.script:
         case Script.UNPAID:
             return open_trade
@@ -75,15 +96,23 @@ def trade_of(part: Part, known: Trade | None, now: datetime) -> Trade:  # noqa: 
             return replace(open_trade, paid_at=now + timedelta(seconds=part.after_s))
         case Script.CLOSED:
             return replace(open_trade, closed_at=now)
-        case Script.REFUNDED:
-            return replace(paid, refunded_at=now)
+        case Script.REFUNDED | Script.REFUNDED_UNDATED:
+            is_undated = part.script is Script.REFUNDED_UNDATED
+            return replace(paid, refunded_at=now, twist=Twist.UNDATED if is_undated else None)
         case Script.ABSENT:
             return replace(open_trade, opened_at=None)
         case Script.WRONG_AMOUNT:
             return replace(paid, amount_fen=WRONG_AMOUNT_FEN)
         case Script.OTHER_MERCHANT | Script.UNKNOWN_STATE:
             return replace(paid, twist=Twist(part.script))
-        case Script.SLOW | Script.SERVER_ERROR | Script.THROTTLED | Script.BAD_SIGNATURE | Script.UNSIGNED:
+        case (
+            Script.SLOW
+            | Script.SERVER_ERROR
+            | Script.THROTTLED
+            | Script.BAD_SIGNATURE
+            | Script.UNSIGNED
+            | Script.RENEWED_CERTIFICATE
+        ):
             trouble = Trouble(part.script)
             return replace(paid, trouble=trouble, trouble_asks=part.times, slow_seconds=part.slow_s)
 
@@ -98,21 +127,29 @@ def part_from_json(sent: object) -> Part:
     """Read what a person posted. Raises NotAScript."""
     if not isinstance(sent, dict):
         raise NotAScript('send an object like {"gateway": "alipay", "out_trade_no": "A10001", "amount": "99.00"}')
-    unknown = sorted(set(sent) - {"gateway", "out_trade_no", "amount", "script", "after_s", "times", "slow_s"})
+    unknown = sorted(set(sent) - set(FIELDS))
     if unknown:
-        raise NotAScript(f"{unknown[0]!r} is no field: gateway, out_trade_no, amount, script, after_s, times, slow_s")
-    number, amount = sent.get("out_trade_no"), sent.get("amount")
-    if not isinstance(number, str) or not is_sane(number):
+        raise NotAScript(f"{unknown[0]!r} is no field: {', '.join(FIELDS)}")
+    out_trade_no, amount = sent.get("out_trade_no"), sent.get("amount")
+    if not isinstance(out_trade_no, str) or not is_sane(out_trade_no):
         raise NotAScript("out_trade_no is due: 1 to 64 printable ASCII characters")
-    return Part(
-        gateway=_choice(GatewayKind, sent.get("gateway"), "gateway"),
-        out_trade_no=number,
+    transaction_id = sent.get("transaction_id", "")
+    if not isinstance(transaction_id, str) or (transaction_id and not is_sane(transaction_id)):
+        raise NotAScript("transaction_id is 1 to 64 printable ASCII characters")
+    part = Part(
+        gateway=choice(GatewayKind, sent.get("gateway"), "gateway"),
+        out_trade_no=out_trade_no,
         amount_fen=None if amount is None else _fen(amount),
-        script=_choice(Script, sent.get("script", "paid"), "script"),
-        after_s=_number(sent.get("after_s", 10.0), "after_s", AFTER_S_MAX),
-        times=int(_number(sent.get("times", 0), "times", TIMES_MAX)),
-        slow_s=_number(sent.get("slow_s", SLOW_SECONDS), "slow_s", SLOW_S_MAX),
+        script=choice(Script, sent.get("script", "paid"), "script"),
+        after_s=number(sent.get("after_s", 10.0), "after_s", AFTER_S_MAX),
+        times=int(number(sent.get("times", 0), "times", TIMES_MAX)),
+        slow_s=number(sent.get("slow_s", SLOW_SECONDS), "slow_s", SLOW_S_MAX),
+        transaction_id=transaction_id,
+        paid_at=_moment(sent["paid_at"], "paid_at") if "paid_at" in sent else None,
     )
+    if part.paid_at is not None and part.script in _NOT_PAID_YET:
+        raise NotAScript(f"paid_at is of no use with script {part.script}: nobody has paid")
+    return part
 
 
 def trade_as_json(trade: Trade, now: datetime, asks: int) -> dict[str, object]:
@@ -141,7 +178,8 @@ def trade_as_json(trade: Trade, now: datetime, asks: int) -> dict[str, object]:
     }
 
 
-def _choice(kind: type[_Choice], value: object, name: str) -> _Choice:
+def choice(kind: type[_Choice], value: object, name: str) -> _Choice:
+    """Read one of a closed set. Raises NotAScript."""
     if not isinstance(value, str) or value not in set(kind):
         raise NotAScript(f"{name} is one of: {', '.join(kind)}")
     return kind(value)
@@ -154,7 +192,18 @@ def _fen(amount: object) -> int:
     return int(match[1]) * 100 + int(match[2])
 
 
-def _number(value: object, name: str, maximum: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
-        raise NotAScript(f"{name} is a number from 0 to {maximum:g}")
+def _moment(value: object, name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise NotAScript(f"{name} is a time with its offset, like 2026-11-23T15:57:18+08:00")
+    return moment
+
+
+def number(value: object, name: str, maximum: float, minimum: float = 0) -> float:
+    """Read a number within bounds. Raises NotAScript."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
+        raise NotAScript(f"{name} is a number from {minimum:g} to {maximum:g}")
     return value

@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 
-from reconciler.sandbox.alipay import yuan
 from reconciler.sandbox.beijing import beijing_text
+from reconciler.sandbox.wire import yuan
 
 BUSY_SECONDS = 5.0
 ROWS_MAX = 100_000

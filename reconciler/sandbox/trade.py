@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -35,6 +35,8 @@ class Twist(StrEnum):
     OTHER_MERCHANT = "other_merchant"
     """WeChat: paid to somebody else. Alipay: not ours, so it does not exist (gateways.md 1.8)."""
     UNKNOWN_STATE = "unknown_state"
+    UNDATED = "undated"
+    """Alipay: the answer shows nothing of the payment, so that only the refund query tells what was refunded."""
 
 
 class Trouble(StrEnum):
@@ -45,6 +47,8 @@ class Trouble(StrEnum):
     THROTTLED = "throttled"
     BAD_SIGNATURE = "bad_signature"
     UNSIGNED = "unsigned"
+    RENEWED_CERTIFICATE = "renewed_certificate"
+    """Signed, and well, by a certificate that nobody has been given. Alipay: in certificate mode only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Trade:
     trouble_asks: int = 0
     """How many asks meet the trouble before it is over; 0: all of them."""
     slow_seconds: float = SLOW_SECONDS
+    number: str = ""
+    """The gateway's own, where a person gave one: what his shop has on record."""
 
     def state_at(self, now: datetime) -> State:
         """Say where the trade is. A payment comes before a close: a closed trade cannot be paid."""
@@ -76,13 +82,19 @@ class Trade:
             return State.CLOSED
         return State.UNPAID
 
+    def closed(self, now: datetime) -> Trade:
+        """Give this unpaid trade, closed: whatever the buyer was about to do, he no longer can."""
+        return replace(self, closed_at=now, paid_at=None, refunded_at=None)
+
     def trouble_on(self, ask: int) -> Trouble | None:
         """Say what goes wrong on the n-th ask, counted from 1."""
         return self.trouble if self.trouble_asks == 0 or ask <= self.trouble_asks else None
 
     @property
     def transaction_id(self) -> str:
-        """The gateway's own number, 28 digits, the same for the same trade."""
+        """The gateway's own number: as given, else 28 digits, the same for the same trade."""
+        if self.number:
+            return self.number
         day = (self.paid_at or self.opened_at or datetime.fromtimestamp(0, BEIJING)).astimezone(BEIJING)
         number = zlib.crc32(f"{self.gateway} {self.out_trade_no}".encode())
         if self.gateway is GatewayKind.ALIPAY:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, as far as a gateway looks at it."""
+
+    method: str
+    target: str
+    """Path and query exactly as on the wire."""
+    headers: Mapping[str, str]
+    """Finds a name in whatever case."""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +39,8 @@ HTML_502 = Reply(
 def is_sane(text: str) -> bool:
     """Whether a number could be an out_trade_no at all: printable ASCII, 1 to 64 characters (gateways.md 1.4)."""
     return 0 < len(text) <= 64 and all("!" <= character <= "~" for character in text)  # noqa: PLR2004 # Alipay's limit
+
+
+def yuan(fen: int) -> str:
+    """Write fen as yuan with two decimals."""
+    return f"{fen // 100}.{fen % 100:02d}"

@@ -2,18 +2,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.gateways import SETTINGS
+from reconciler.domain.answer import Paid
+from reconciler.domain.order import ChannelName
+from reconciler.gateways import KINDS, SETTINGS
+from reconciler.gateways.line import Way
 from reconciler.ops.clock import SystemClock
 from reconciler.sandbox.book import Book
 from reconciler.sandbox.configuration import LAST_AGE_S, REVIEW_OVER_FEN, write_configuration
 from reconciler.sandbox.directory import Place, fresh_place
 from reconciler.sandbox.keys import Keys, keep_keys
 from reconciler.sandbox.server import Serving, serve
+from reconciler.sandbox.trade import GatewayKind, Trade
 from reconciler.settings import load
+from reconciler.testing.memory import KeptInMind
+from reconciler.testing.pace import FreePace
+from reconciler.transport import Transport
+
+CLOCK = SystemClock()
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +68,54 @@ async def test_nothing_in_it_is_without_effect_and_no_secret_stands_in_it(place:
 
 async def test_it_is_for_watching_only_until_somebody_says_enforce(place: Place, serving: Serving) -> None:
     assert load(write_configuration(place, serving), SETTINGS).mode == "observe"
+
+
+def uncommented(text: str, *names: str) -> str:
+    """Take the comment sign from these settings, as a person would who wants another mode."""
+    for name in names:
+        assert text.count(f"\n# {name} = ") == 1, name
+        text = text.replace(f"\n# {name} = ", f"\n{name} = ")
+    return text
+
+
+def without(text: str, *names: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if line.partition(" = ")[0] not in names)
+
+
+CERTIFICATES = ("app_cert", "alipay_cert", "alipay_root_cert")
+MODES = {
+    "as it is": ((), ()),
+    "certificates": (CERTIFICATES, ("alipay_public_key",)),
+    "Alipay's service provider": (("app_auth_token",), ()),
+    "Alipay's service provider with certificates": ((*CERTIFICATES, "app_auth_token"), ("alipay_public_key",)),
+    "platform certificates": (("apiv3_key",), ("public_key_id", "public_key")),
+    "platform certificates and public key": (("apiv3_key",), ()),
+    "WeChat's service provider": (("sub_mchid", "sub_appid"), ()),
+    "WeChat's service provider with certificates": (
+        ("sub_mchid", "sub_appid", "apiv3_key"),
+        ("public_key_id", "public_key"),
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_every_mode_that_it_has_in_comments_works_with_the_gateways(
+    place: Place, kept: tuple[Keys, Path], mode: str
+) -> None:
+    book, now = Book(), CLOCK.now()
+    for gateway in GatewayKind:
+        book.put(Trade(gateway, "A10001", 9900, opened_at=now, paid_at=now))
+    async with serve(kept[0], book, CLOCK) as serving:
+        path = write_configuration(place, serving)
+        into, out_of = MODES[mode]
+        path.write_text(without(uncommented(path.read_text(), *into), *out_of))
+        settings = load(path, SETTINGS)
+        transport = Transport()
+        try:
+            for name, channel in settings.channels.items():
+                way = Way(transport, FreePace(), CLOCK, timedelta(seconds=10), KeptInMind())
+                adapter = KINDS[channel.gateway].open(ChannelName(name), channel, way)
+                (reply,) = await adapter.ask(["A10001"])
+                assert isinstance(reply.answer, Paid), (channel.gateway, reply.answer)
+        finally:
+            await transport.close()

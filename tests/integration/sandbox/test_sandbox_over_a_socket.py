@@ -134,6 +134,42 @@ async def test_a_person_posts_a_trade_and_wechat_knows_it(
     assert (await ask_wechat(client, serving, key_files, "A10001"))["trade_state"] == "REFUND"
 
 
+@pytest.mark.parametrize("script", ["paid", "refunded"])
+async def test_a_trade_of_a_shop_of_ones_own_has_the_number_and_the_time_that_its_row_has(
+    serving: Serving, client: aiohttp.ClientSession, key_files: Path, script: str
+) -> None:
+    known = {"transaction_id": "2026112222001400001234567890", "paid_at": "2026-11-22T15:57:18+08:00"}
+    answer = await play(client, serving, gateway="alipay", out_trade_no="MINE-1", script=script, **known)
+    told = await answer.json()
+    assert (told["transaction_id"], told["paid_at"]) == tuple(known.values())
+    value = await ask_alipay(client, serving, key_files, "MINE-1")
+    assert (value["trade_no"], value["send_pay_date"]) == (known["transaction_id"], "2026-11-22 15:57:18")
+    await play(client, serving, gateway="alipay", out_trade_no="MINE-1", script="refunded")
+    value = await ask_alipay(client, serving, key_files, "MINE-1")
+    assert value["trade_no"] == known["transaction_id"], "it is the same trade still"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({"transaction_id": ""}, None),
+        ({"transaction_id": "汉"}, "transaction_id is 1 to 64 printable ASCII characters"),
+        ({"transaction_id": 7}, "transaction_id is 1 to 64 printable ASCII characters"),
+        ({"paid_at": "2026-11-22T15:57:18"}, "paid_at is a time with its offset"),
+        ({"paid_at": "yesterday"}, "paid_at is a time with its offset"),
+        ({"paid_at": 1795449600}, "paid_at is a time with its offset"),
+        ({"paid_at": "2026-11-22T15:57:18+08:00", "script": "unpaid"}, "of no use with script unpaid"),
+        ({"trade_no": "1"}, "'trade_no' is no field: gateway, out_trade_no, amount, script, transaction_id, paid_at"),
+    ],
+)
+async def test_a_number_or_a_time_that_cannot_be_is_refused(
+    serving: Serving, client: aiohttp.ClientSession, sent: dict[str, object], said: str | None
+) -> None:
+    answer = await play(client, serving, gateway="wechat", out_trade_no="MINE-1", **sent)
+    assert answer.status == (200 if said is None else 400)
+    assert said is None or said in await answer.text()
+
+
 async def test_a_slow_trade_takes_its_time(serving: Serving, client: aiohttp.ClientSession, key_files: Path) -> None:
     await play(client, serving, gateway="wechat", out_trade_no="A10001", script="slow", slow_s=0.3)
     before = CLOCK.monotonic()

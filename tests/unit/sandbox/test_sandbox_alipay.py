@@ -50,9 +50,9 @@ def sent(key: RSAPrivateKey, number: str = "A10001", **changes: str) -> tuple[st
 
 
 def value_of(reply: Reply) -> dict[str, object]:
-    value = json.loads(reply.body)["alipay_trade_query_response"]
-    assert isinstance(value, dict)
-    return value
+    """Give what stands under the one root there is."""
+    (value,) = (member for member in json.loads(reply.body).values() if isinstance(member, dict))
+    return dict(value)
 
 
 def signed_bytes(reply: Reply) -> bytes:

@@ -8,7 +8,7 @@ from reconciler.sandbox.configuration import REVIEW_OVER_FEN
 from reconciler.sandbox.plan import LAST_ORDER_BEFORE_END_S, UNTRUSTED_LIMIT, Plan, demo_plan, sandbox_plan
 from reconciler.sandbox.trade import Trouble, Twist
 from reconciler.sandbox.visit import STRANGE_CHANNEL, Visit
-from reconciler.sandbox.wechat import NUMBER
+from reconciler.sandbox.wechat_request import NUMBER
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_most_are_paid_and_lost_at_both_gateways(visits: tuple[Visit, ...]) -> N
 
 
 def test_every_kind_of_order_is_there(visits: tuple[Visit, ...]) -> None:
-    assert {visit.trouble for visit in visits} == {*Trouble, None}
-    assert {visit.twist for visit in visits} == {*Twist, None}
+    assert {visit.trouble for visit in visits} == {*Trouble, None} - {Trouble.RENEWED_CERTIFICATE}  # it ends a channel
+    assert {visit.twist for visit in visits} == {*Twist, None} - {Twist.UNDATED}
     assert any(visit.pay_channel == STRANGE_CHANNEL for visit in visits)
     assert any(visit.amount_fen is None for visit in visits)
     assert any((visit.amount_fen or 0) > REVIEW_OVER_FEN for visit in visits)

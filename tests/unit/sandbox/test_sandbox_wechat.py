@@ -17,7 +17,7 @@ from reconciler.sandbox.book import Book
 from reconciler.sandbox.keys import Keys
 from reconciler.sandbox.trade import GatewayKind, Trade, Trouble, Twist
 from reconciler.sandbox.wechat import Wechat
-from reconciler.sandbox.wire import Reply
+from reconciler.sandbox.wire import Reply, Request
 
 ACCOUNTS = Accounts()
 TARGET = f"/v3/pay/transactions/out-trade-no/A10001?mchid={ACCOUNTS.mchid}"
@@ -67,7 +67,7 @@ def test_a_paid_trade_is_told_as_wechat_tells_it(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(paid)
-    reply = wechat.answer(TARGET, headers(keys.merchant, now), now)
+    reply = wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now)
     verify(keys.wechat.public_key(), reply)
     assert reply.headers["Wechatpay-Serial"] == ACCOUNTS.public_key_id
     value = json.loads(reply.body)
@@ -91,7 +91,7 @@ def test_a_trade_is_told_by_its_state_at_wechat(
     *, wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime, change: Mapping[str, object], state: str
 ) -> None:
     book.put(replace(paid, **{name: now if value is True else value for name, value in change.items()}))  # type: ignore[arg-type] # the cases above fit
-    reply = wechat.answer(TARGET, headers(keys.merchant, now), now)
+    reply = wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now)
     verify(keys.wechat.public_key(), reply)
     value = json.loads(reply.body)
     assert value["trade_state"] == state
@@ -102,28 +102,26 @@ def test_another_merchants_trade_names_the_other_merchant(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(replace(paid, twist=Twist.OTHER_MERCHANT))
-    value = json.loads(wechat.answer(TARGET, headers(keys.merchant, now), now).body)
+    value = json.loads(wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now).body)
     assert value["mchid"] != ACCOUNTS.mchid
     assert value["appid"] != ACCOUNTS.appid
 
 
 def test_an_unknown_number_is_an_unsigned_404(wechat: Wechat, keys: Keys, now: datetime) -> None:
-    assert refusal(wechat.answer(TARGET, headers(keys.merchant, now), now)) == (404, "ORDER_NOT_EXIST")
+    assert refusal(wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now)) == (404, "ORDER_NOT_EXIST")
 
 
-def test_who_does_not_ask_for_the_public_key_gets_the_platform_certificates_signature(
-    wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
-) -> None:
-    book.put(paid)
-    reply = wechat.answer(TARGET, headers(keys.merchant, now) | {"Wechatpay-Serial": ""}, now)
-    assert reply.headers["Wechatpay-Serial"] == ACCOUNTS.platform_serial
-    with pytest.raises(InvalidSignature):
-        verify(keys.wechat.public_key(), reply)
+def test_a_request_that_takes_no_json_is_a_400(wechat: Wechat, keys: Keys, now: datetime) -> None:
+    given = headers(keys.merchant, now) | {"Accept": "text/html"}
+    assert refusal(wechat.answer(Request("GET", TARGET, given), now)) == (400, "PARAM_ERROR")
 
 
 @pytest.mark.parametrize("name", ["Accept", "User-Agent"])
 def test_a_request_without_accept_or_user_agent_is_a_400(wechat: Wechat, keys: Keys, now: datetime, name: str) -> None:
-    assert refusal(wechat.answer(TARGET, headers(keys.merchant, now) | {name: ""}, now)) == (400, "PARAM_ERROR")
+    assert refusal(wechat.answer(Request("GET", TARGET, headers(keys.merchant, now) | {name: ""}), now)) == (
+        400,
+        "PARAM_ERROR",
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +131,10 @@ def test_a_request_without_accept_or_user_agent_is_a_400(wechat: Wechat, keys: K
 def test_an_authorization_of_somebody_else_is_a_401(
     wechat: Wechat, keys: Keys, now: datetime, changes: dict[str, str]
 ) -> None:
-    assert refusal(wechat.answer(TARGET, headers(keys.merchant, now, **changes), now)) == (401, "SIGN_ERROR")
+    assert refusal(wechat.answer(Request("GET", TARGET, headers(keys.merchant, now, **changes)), now)) == (
+        401,
+        "SIGN_ERROR",
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,11 +142,11 @@ def test_an_authorization_of_somebody_else_is_a_401(
 )
 def test_an_authorization_that_is_none_is_a_401(wechat: Wechat, keys: Keys, now: datetime, authorization: str) -> None:
     given = headers(keys.merchant, now) | {"Authorization": authorization}
-    assert refusal(wechat.answer(TARGET, given, now)) == (401, "SIGN_ERROR")
+    assert refusal(wechat.answer(Request("GET", TARGET, given), now)) == (401, "SIGN_ERROR")
 
 
 def test_a_request_signed_by_another_key_is_a_401(wechat: Wechat, keys: Keys, now: datetime) -> None:
-    assert refusal(wechat.answer(TARGET, headers(keys.app, now), now)) == (401, "SIGN_ERROR")
+    assert refusal(wechat.answer(Request("GET", TARGET, headers(keys.app, now)), now)) == (401, "SIGN_ERROR")
 
 
 def test_the_signature_covers_the_target_as_sent(
@@ -155,9 +156,12 @@ def test_the_signature_covers_the_target_as_sent(
     literal, encoded = (
         f"/v3/pay/transactions/out-trade-no/{number}?mchid={ACCOUNTS.mchid}" for number in ("A*100|1", "A*100%7C1")
     )
-    assert wechat.answer(encoded, headers(keys.merchant, now, encoded), now).status == 200
-    assert wechat.answer(literal, headers(keys.merchant, now, literal), now).status == 200
-    assert refusal(wechat.answer(encoded, headers(keys.merchant, now, literal), now)) == (401, "SIGN_ERROR")
+    assert wechat.answer(Request("GET", encoded, headers(keys.merchant, now, encoded)), now).status == 200
+    assert wechat.answer(Request("GET", literal, headers(keys.merchant, now, literal)), now).status == 200
+    assert refusal(wechat.answer(Request("GET", encoded, headers(keys.merchant, now, literal)), now)) == (
+        401,
+        "SIGN_ERROR",
+    )
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(300, 404), (301, 401), (-301, 401)])
@@ -165,7 +169,7 @@ def test_a_clock_more_than_five_minutes_off_is_a_401(
     wechat: Wechat, keys: Keys, now: datetime, seconds: int, status: int
 ) -> None:
     signed_at = now - timedelta(seconds=seconds)
-    assert wechat.answer(TARGET, headers(keys.merchant, signed_at), now).status == status
+    assert wechat.answer(Request("GET", TARGET, headers(keys.merchant, signed_at)), now).status == status
 
 
 @pytest.mark.parametrize(
@@ -176,17 +180,23 @@ def test_a_clock_more_than_five_minutes_off_is_a_401(
         "/v3/pay/transactions/out-trade-no/A1?mchid=1900000001",
         "/v3/pay/transactions/out-trade-no/A10001%20?mchid=1900000001",
         "/v3/pay/transactions/out-trade-no/A10001?mchid=%FF",
+        "/v3/pay/transactions/out-trade-no/A10001?mchid=1900000001&mchid=1900000001",
     ],
 )
 def test_a_number_or_merchant_that_cannot_be_is_a_400(wechat: Wechat, keys: Keys, now: datetime, target: str) -> None:
-    assert refusal(wechat.answer(target, headers(keys.merchant, now, target), now)) == (400, "PARAM_ERROR")
+    assert refusal(wechat.answer(Request("GET", target, headers(keys.merchant, now, target)), now)) == (
+        400,
+        "PARAM_ERROR",
+    )
 
 
 def test_a_bad_signature_shows_its_three_faces(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(replace(paid, trouble=Trouble.BAD_SIGNATURE, trouble_asks=3))
-    probe, strange, stale, right = (wechat.answer(TARGET, headers(keys.merchant, now), now) for _ in range(4))
+    probe, strange, stale, right = (
+        wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now) for _ in range(4)
+    )
     assert probe.headers["Wechatpay-Signature"].startswith("WECHATPAY/SIGNTEST/")
     with pytest.raises(InvalidSignature):
         verify(keys.wechat.public_key(), strange)
@@ -200,7 +210,7 @@ def test_an_unsigned_success_has_no_signature_headers(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(replace(paid, trouble=Trouble.UNSIGNED))
-    reply = wechat.answer(TARGET, headers(keys.merchant, now), now)
+    reply = wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now)
     assert reply.status == 200
     assert not [name for name in reply.headers if name.startswith("Wechatpay")]
 
@@ -209,7 +219,7 @@ def test_a_throttled_number_is_429_n_times_and_then_answered(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(replace(paid, trouble=Trouble.THROTTLED, trouble_asks=2))
-    replies = [wechat.answer(TARGET, headers(keys.merchant, now), now) for _ in range(3)]
+    replies = [wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now) for _ in range(3)]
     assert [reply.status for reply in replies] == [429, 429, 200]
     assert {refusal(reply)[1] for reply in replies[:2]} == {"FREQUENCY_LIMITED", "RATELIMIT_EXCEEDED"}
 
@@ -218,11 +228,11 @@ def test_a_server_error_is_json_and_then_html(
     wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime
 ) -> None:
     book.put(replace(paid, trouble=Trouble.SERVER_ERROR))
-    first, second = (wechat.answer(TARGET, headers(keys.merchant, now), now) for _ in range(2))
+    first, second = (wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now) for _ in range(2))
     assert refusal(first) == (500, "SYSTEM_ERROR")
     assert (second.status, second.body[:6]) == (502, b"<html>")
 
 
 def test_a_slow_number_is_answered_late(wechat: Wechat, book: Book, keys: Keys, paid: Trade, now: datetime) -> None:
     book.put(replace(paid, trouble=Trouble.SLOW, slow_seconds=1.5))
-    assert wechat.answer(TARGET, headers(keys.merchant, now), now).delay_seconds == 1.5
+    assert wechat.answer(Request("GET", TARGET, headers(keys.merchant, now)), now).delay_seconds == 1.5
