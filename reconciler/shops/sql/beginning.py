@@ -94,10 +94,10 @@ def _ranges(axis: Axis, created_at: Column, since: datetime) -> list[tuple[objec
 
     SQLite's columns hold unix seconds and texts side by side, whatever they are declared as; numbers come before texts.
     """
-    if created_at.dialect != "sqlite" and created_at.kind is not Kind.TEXT:
+    if not created_at.is_loose and created_at.kind is not Kind.TEXT:
         return [(write_moment(created_at, since, axis.zone), None)]
     texts = _text(since - OFFSETS_MARGIN, axis), _text(LATEST, axis)
-    return [(int(since.timestamp()), ""), texts] if created_at.dialect == "sqlite" else [texts]
+    return [(int(since.timestamp()), ""), texts] if created_at.is_loose else [texts]
 
 
 def _text(moment: datetime, axis: Axis) -> str:

@@ -68,6 +68,9 @@ class _Binder:
         self.fitting.unique(f"{at}.key", target, mapping.key)
         self.fitting.amount(f"{at}.amount", read["amount"])
         self.fitting.moments(at, {"created_at": read["created_at"], "paid_at": maybe["paid_at"]}, touch)
+        self.fitting.names(at, {"order_no": read["order_no"], "out_trade_no": maybe["out_trade_no"]})
+        for role, column in write.items():
+            self.fitting.alike(f"{at}.{role}", read.get(role) or maybe.get(role), column)
         self.fitting.transaction_id(write["transaction_id"] or maybe["transaction_id"])
         if maybe["out_trade_no"] is None and mapping.out_trade_no is None and not has_attempts:
             self.fitting.problems.append(f"{at}.out_trade_no: needed, unless [shop.attempts] has it")
@@ -83,7 +86,7 @@ class _Binder:
         return BoundOrders(
             source=source.sql,
             target=target.sql,
-            lock_name=target.name if target.schema is None else f"{target.schema}.{target.name}",
+            table=(target.home, target.name),
             key=key,
             order_no=order_no,
             amount=amount,
@@ -120,6 +123,7 @@ class _Binder:
         channel = self.fitting.optional(f"{at}.channel", source, mapping.channel)
         amount = self.fitting.optional(f"{at}.amount", source, mapping.amount)
         self.fitting.unique(f"{at}.key", source, mapping.key)
+        self.fitting.names(at, {"order": order, "out_trade_no": number})
         self.fitting.amount(f"{at}.amount", amount)
         self.fitting.moments(at, {"created_at": created_at}, [])
         where = self.fitting.where(f"{at}.where", mapping.where, source)

@@ -26,8 +26,8 @@ class BoundOrders:
 
     source: TableClause
     target: TableClause
-    lock_name: str
-    """`schema.table`, or the table alone: what the lock is named by."""
+    table: tuple[str | None, str]
+    """The schema that the target is really in, and its name: what the lock is named by."""
     key: Column
     order_no: Column
     amount: Column

@@ -2,23 +2,25 @@
 
 Statements are built over untyped columns, so that no type processor of SQLAlchemy's stands between us and what the
 driver gives: its processors for SQLite raise on, or round, what real shops store. What is read raw is bound raw.
+What one kind of database has of its own is in `dialects`, as a kind of column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, types
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, types
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql.type_api import TypeEngine
 
-BITS_DEFAULT = 64
 _TEXT_SHOWN_LENGTH_MAX = 64
+_INTEGERS_64 = (-(1 << 63), (1 << 63) - 1)
 
 
 class Kind(Enum):
@@ -37,6 +39,9 @@ class Kind(Enum):
     OTHER = "other"
 
 
+_NO_NAMES = frozenset({Kind.FLOAT, Kind.BOOLEAN, Kind.BITS, Kind.MOMENT, Kind.DATE})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """A reflected column of the shop's."""
@@ -44,38 +49,44 @@ class Column:
     name: str
     sql: ColumnElement[object]
     kind: Kind
-    dialect: str
     declared: str
     """Its type as the database calls it, for people."""
     length: int | None = None
     members: tuple[str, ...] = ()
     """The values of an enum type."""
-    bits: int = BITS_DEFAULT
-    is_padded: bool = False
+    integers: tuple[int, int] = _INTEGERS_64
+    """The least and the greatest that it holds."""
     has_offset: bool = False
-    is_utc: bool = False
+    zone: tzinfo | None = None
+    """The session's, where the database shows its times in that; None: they are the shop's own."""
+    is_loose: bool = False
+    """It may hold anything, whatever it is declared as."""
+
+    @property
+    def holds_names(self) -> bool:
+        """Whether it can hold what orders and payments are called: keys, numbers."""
+        return self.is_loose or self.kind not in _NO_NAMES
 
     def text(self, raw: object) -> str | None:
         """Read a value as text, so that `1`, `'1'`, `true` and b'1' are the same; None for NULL."""
         if self.kind is Kind.BITS and isinstance(raw, bytes):
             return str(int.from_bytes(raw, "big"))
-        text = text_of(raw)
-        return text.rstrip(" ") if text is not None and self.is_padded else text
+        return text_of(raw)
 
     def forms(self, value: str | float) -> tuple[object, ...]:
         """Give the value in every form that this column may hold it in. Raises ValueError where it can hold none."""
         text = text_of(value) or ""
         match self.kind:
-            case Kind.INTEGER | Kind.BITS:
+            case Kind.INTEGER:
                 return (self._integer(text),)
+            case Kind.BITS:
+                return (self._bits(self._integer(_as_bit(text))),)
             case Kind.BOOLEAN:
                 return (self._boolean(text),)
             case Kind.NUMBER:
                 return (self._number(text),)
             case Kind.UUID:
                 return (str(UUID(text)),)
-            case Kind.OTHER if self.dialect == "sqlite":
-                return (text, int(text)) if is_canonical_integer(text) else (text,)
             case _:
                 return (self._text(text),)
 
@@ -83,24 +94,35 @@ class Column:
         """Give the forms of a text that came from elsewhere; none where no row of this column can hold it."""
         if "\0" in text or not text.isprintable():
             return ()
-        if self.kind is Kind.INTEGER and not is_canonical_integer(text):
-            return (text,) if self.dialect == "sqlite" else ()  # SQLite keeps text in an integer column
+        if self.kind in {Kind.INTEGER, Kind.NUMBER} and not _is_canonical(text):
+            return ()
         try:
             return self.forms(text)
         except ValueError:
             return ()
 
     def guard(self, raw: object) -> ColumnElement[bool]:
-        """Compare with the value as it was read; NULL is equal to NULL."""
+        """Compare with the value as it was read, to the letter; NULL is equal to NULL."""
         if raw is None:
             return self.sql.is_(None)
         if self.kind is Kind.BITS and isinstance(raw, bytes):
             raw = int.from_bytes(raw, "big")
-        return self.sql == bound(raw)
+        exactly = self._exactly(raw) if isinstance(raw, str) else None
+        same = self.sql == bound(raw)
+        return same if exactly is None else and_(same, exactly)
 
     def is_one_of(self, values: Iterable[object]) -> ColumnElement[bool]:
-        """Compare with any of these values (at least one), bound."""
+        """Compare with any of these values (at least one), bound. A collation may let through more: see `is_among`."""
         return self.sql.in_(bindparam(None, list(values), type_=types.NULLTYPE, unique=True, expanding=True))
+
+    def is_among(self, raw: object, values: Iterable[object]) -> bool:
+        """Whether a value that came back is one of those asked for: `a1` is found for `A1`, and is not it."""
+        return self.text(raw) in {self.text(value) for value in values}
+
+    def _exactly(self, raw: str) -> ColumnElement[bool] | None:
+        """Compare a text letter by letter, where `=` goes by a collation; no index serves it."""
+        del raw
+        return None
 
     def _integer(self, text: str) -> int:
         try:
@@ -109,17 +131,18 @@ class Column:
             number = None
         if number is None:
             raise ValueError(f"{shown(text)} can never be in an integer column")
-        top = 1 << (self.bits if self.kind is Kind.BITS or self.dialect == "mysql" else self.bits - 1)
-        if not -top <= number < top:
+        if not self.integers[0] <= number <= self.integers[1]:
             raise ValueError(f"{number} does not fit its column")
         return number
 
+    def _bits(self, number: int) -> object:
+        return number
+
     def _boolean(self, text: str) -> bool | int:
-        known = {"1": True, "true": True, "0": False, "false": False}
+        known = {"1": 1, "true": 1, "0": 0, "false": 0}
         if text.lower() not in known:
             raise ValueError(f"{shown(text)} is neither true nor false")
-        value = known[text.lower()]
-        return value if self.dialect == "postgresql" else int(value)
+        return known[text.lower()]
 
     def _number(self, text: str) -> Decimal | int | str:
         try:
@@ -128,9 +151,7 @@ class Column:
             number = Decimal("NaN")
         if not number.is_finite():
             raise ValueError(f"{shown(text)} is not a number")
-        if self.dialect != "sqlite":
-            return number
-        return int(number) if number == int(number) and abs(number) < 1 << 63 else text
+        return number
 
     def _text(self, text: str) -> str:
         if self.members and text not in self.members:
@@ -168,8 +189,17 @@ def shown(text: str) -> str:
 
 def is_canonical_integer(text: str) -> bool:
     """Whether an integer column would give exactly this text back."""
+    return len(text.removeprefix("-")) < 20 and _is_canonical(text)  # noqa: PLR2004 # 64 bits
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether a column of numbers would give exactly this text back: neither `007` nor `1.0` nor `1abc`."""
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and len(digits) < 20 and str(int(text)) == text  # noqa: PLR2004 # 64 bits
+    return digits.isascii() and digits.isdigit() and (text == "0" or not digits.startswith("0"))
+
+
+def _as_bit(text: str) -> str:
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
 _KINDS: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (
@@ -180,6 +210,7 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (
     (types.DateTime, Kind.MOMENT),
     (types.Date, Kind.DATE),
     (mysql.BIT, Kind.BITS),
+    (postgresql.BIT, Kind.BITS),
     (types.String, Kind.TEXT),
     (types.Uuid, Kind.UUID),
     (types.LargeBinary, Kind.BINARY),
@@ -188,39 +219,21 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (
 )
 
 
-def kind_of(type_: TypeEngine[Any], dialect: str) -> Kind:
+def kind_of(type_: TypeEngine[Any]) -> Kind:
     """Say what a reflected type holds."""
-    # SQLite's BLOB holds whatever it is given
-    kind = next((kind for known, kind in _KINDS if isinstance(type_, known)), Kind.OTHER)
-    return Kind.OTHER if kind is Kind.BINARY and dialect == "sqlite" else kind
+    return next((kind for known, kind in _KINDS if isinstance(type_, known)), Kind.OTHER)
 
 
-def bits_of(type_: TypeEngine[Any]) -> int:
-    """Say how wide an integer column is."""
-    match type_:
-        case mysql.BIT():
-            return type_.length or 1
-        case types.SmallInteger():
-            return 16
-        case types.BigInteger():
-            return 64
-        case _:
-            return 32
+def declared_as(type_: TypeEngine[Any]) -> str:
+    """Name a type as its database does."""
+    return type(type_).__name__.upper() if isinstance(type_, types.NullType) else str(type_)
 
 
-def column_of(name: str, sql: ColumnElement[object], type_: TypeEngine[Any], dialect: str) -> Column:
-    """Describe a reflected column."""
-    kind = kind_of(type_, dialect)
-    return Column(
-        name=name,
-        sql=sql,
-        kind=kind,
-        dialect=dialect,
-        declared=type(type_).__name__.upper() if isinstance(type_, types.NullType) else str(type_),
-        length=getattr(type_, "length", None) if kind is Kind.TEXT else None,
-        members=tuple(type_.enums) if isinstance(type_, types.Enum) else (),
-        bits=bits_of(type_) if dialect == "postgresql" or kind is Kind.BITS else BITS_DEFAULT,
-        is_padded=dialect == "postgresql" and isinstance(type_, types.CHAR),
-        has_offset=isinstance(type_, postgresql.TIMESTAMP) and type_.timezone,
-        is_utc=isinstance(type_, mysql.TIMESTAMP),
-    )
+def length_of(type_: TypeEngine[Any]) -> int | None:
+    """Give how many characters a text column takes, where that is limited."""
+    return getattr(type_, "length", None) if isinstance(type_, types.String) else None
+
+
+def members_of(type_: TypeEngine[Any]) -> tuple[str, ...]:
+    """Give the values of an enum type."""
+    return tuple(type_.enums) if isinstance(type_, types.Enum) else ()

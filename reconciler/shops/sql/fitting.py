@@ -63,8 +63,24 @@ class Fitting:
                 f"{setting}: {column.name} is {column.declared}: floating point keeps no exact amounts, and comparing "
                 "it when settling can fail or match by accident; make it DECIMAL(12,2), or keep fen in BIGINT"
             )
-        elif column.kind in {Kind.BOOLEAN, Kind.BITS, Kind.MOMENT, Kind.DATE}:
+        elif column.kind in {Kind.BOOLEAN, Kind.BITS, Kind.MOMENT, Kind.DATE} or not column.holds_names:
             self.problems.append(f"{setting}: {column.name} is {column.declared}, which holds no amount")
+
+    def names(self, at: str, roles: dict[str, Column | None]) -> None:
+        """Note columns that cannot hold what orders and payments are called."""
+        for role, column in roles.items():
+            if column is not None and not column.holds_names:
+                self.problems.append(
+                    f"{at}.{role}: {column.name} is {column.declared}; a number is kept as text, or as a whole number"
+                )
+
+    def alike(self, setting: str, view: Column | None, table: Column | None) -> None:
+        """Note a column of the view that the guard cannot compare with the table's own of that name."""
+        if view is not None and table is not None and view.kind is not table.kind:
+            self.problems.append(
+                f"{setting}: {view.name} is {view.declared} in the view and {table.declared} in the table; "
+                "what is read must be what the table holds, for the guard compares it when settling"
+            )
 
     def moments(self, at: str, roles: dict[str, Column | None], touch: list[Column | None]) -> None:
         """Note columns that hold no times."""
@@ -79,7 +95,7 @@ class Fitting:
     def transaction_id(self, column: Column | None) -> None:
         """Note a column that no transaction number fits into."""
         setting = "shop.orders.transaction_id"
-        if column is None or (column.kind is Kind.OTHER and column.dialect == "sqlite"):
+        if column is None or (column.kind is Kind.OTHER and column.is_loose):
             return
         if column.kind is not Kind.TEXT:
             self.problems.append(
@@ -111,7 +127,7 @@ class Fitting:
             with self.connection.begin_nested():
                 self.connection.execute(select(literal(1)).select_from(table).where(clause).limit(0))
         except DBAPIError as error:
-            return text_of_error(error)
+            return text_of_error(error, self.connection)
         return None
 
     def forms(self, setting: str, column: Column, value: StateValue) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ gone the lock is gone, and it is not opened again behind anybody's back.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -18,8 +19,11 @@ from urllib.parse import quote
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from reconciler.databases import limits
 from reconciler.ports import LockLost, ShopUnavailable
-from reconciler.shops.sql.engine import driver_errors, identity_of, opened_file, unavailable, writing
+from reconciler.shops.sql.dialects import dialect_of
+from reconciler.shops.sql.dialects.sqlite import identity_of, opened_file
+from reconciler.shops.sql.engine import driver_errors, unavailable, writing
 
 FILE_NAME_LENGTH_MAX = 255
 RETAKES_MAX = 3
@@ -145,24 +149,12 @@ class FileLock:
 
 
 class ServerLock:
-    """PostgreSQL and MySQL: an advisory lock of the session that writes."""
+    """A server's advisory lock, of the session that writes."""
 
-    def __init__(self, engine: AsyncEngine, table: str) -> None:
+    def __init__(self, engine: AsyncEngine, schema: str | None, table: str) -> None:
         self._writer = _Writer(engine)
         self._is_taken = False
-        name = f"reconciler:{engine.url.database}:{table}"
-        digest = hashlib.sha256(name.encode()).digest()
-        if engine.dialect.name == "postgresql":
-            self._key: dict[str, object] = {"key": int.from_bytes(digest[:8], "big", signed=True)}
-            self._take = "SELECT pg_try_advisory_lock(CAST(:key AS BIGINT))"
-            self._holds = (
-                "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
-                " AND objsubid = 1 AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = CAST(:key AS BIGINT)"
-            )
-        else:
-            self._key = {"key": f"reconciler:{digest.hex()[:32]}"}  # MySQL takes 64 characters
-            self._take = "SELECT GET_LOCK(:key, 0)"
-            self._holds = "SELECT IS_USED_LOCK(:key) = CONNECTION_ID()"
+        self._statements = dialect_of(engine).lock(engine.url.database or "", schema, table)
 
     async def take(self) -> bool:
         """Try to take it."""
@@ -170,28 +162,27 @@ class ServerLock:
             if await self.holds():
                 return True
             await self.drop()
-        connection = await self._writer.open()
         try:
             with unavailable(self._writer.engine):
-                self._is_taken = bool((await connection.execute(text(self._take), self._key)).scalar())
-                await connection.rollback()  # the lock is the session's, not the transaction's
-        except ShopUnavailable:
-            await self.drop()
-            raise
-        if not self._is_taken:
-            await self.drop()
+                async with asyncio.timeout(limits.STATEMENT_TIMEOUT_S):
+                    self._is_taken = await self._taken(await self._writer.open())
+        finally:
+            if not self._is_taken:
+                await self.drop()
         return self._is_taken
 
     async def holds(self) -> bool:
-        """Whether the server says that this very session holds it."""
+        """Whether the server says that this very session holds it. A server that does not answer says no."""
         if not self._is_taken or not self._writer.is_open():
             return False
         try:
             connection = self._writer.get()
             was_idle = not connection.in_transaction()
-            held = bool((await connection.execute(text(self._holds), self._key)).scalar())
-            if was_idle:
-                await connection.rollback()
+            async with asyncio.timeout(limits.LOCK_TIMEOUT_S):
+                result = await connection.execute(text(self._statements.holds), self._statements.key)
+                held = bool(result.scalar())
+                if was_idle:
+                    await connection.rollback()
         except driver_errors(self._writer.engine):
             await self.drop()
             return False
@@ -206,15 +197,25 @@ class ServerLock:
         self._is_taken = False
         await self._writer.close()
 
+    async def _taken(self, connection: AsyncConnection) -> bool:
+        for statement in self._statements.prepare:
+            await connection.execute(text(statement))
+        result = await connection.execute(text(self._statements.take), self._statements.key)
+        is_taken = bool(result.scalar())
+        await connection.rollback()  # the lock is the session's, not the transaction's
+        return is_taken
 
-def lock_of(engine: AsyncEngine, database: Path | None, table: str) -> Lock:
-    """Choose the lock for this database."""
-    return ServerLock(engine, table) if database is None else FileLock(engine, database, table)
+
+def lock_of(engine: AsyncEngine, database: Path | None, schema: str | None, table: str) -> Lock:
+    """Choose the lock for this database; the schema is the one that the table is really in."""
+    if database is None:
+        return ServerLock(engine, schema, table)
+    return FileLock(engine, database, table if schema in {None, "main"} else f"{schema}.{table}")
 
 
 def _file_name(database: str, table: str) -> str:
     """Name the file by database and table, as SQLite sees them: table names differ by more than case."""
-    bare = table.removeprefix("main.").lower()
+    bare = table.lower()
     name = f".{database}.{quote(bare, safe='')}.reconciler-lock"
     if len(name.encode()) <= FILE_NAME_LENGTH_MAX:
         return name

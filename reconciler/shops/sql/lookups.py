@@ -26,8 +26,8 @@ async def by_keys(connection: AsyncConnection, shop: BoundShop, keys: Iterable[s
     wanted = dict.fromkeys(keys)
     rows: dict[OrderKey, ReadRow] = {}
     for chunk in _chunks(wanted):
-        rows |= await _where(connection, shop, shop.orders.key, chunk, len(chunk) * 2)
-    # a collation may match more than was asked for: 'a1' for 'A1'
+        found_rows, _ = await _where(connection, shop, "key", chunk, len(chunk) * 2)
+        rows |= found_rows
     return {key: read for key, read in rows.items() if key in wanted}
 
 
@@ -47,10 +47,9 @@ async def holders(
 async def look_up(connection: AsyncConnection, shop: BoundShop, number: str) -> tuple[Found, ...]:
     """Find orders by order_no or out_trade_no: a hundred at most."""
     rows: dict[OrderKey, ReadRow] = {}
-    for column in (shop.orders.order_no, shop.orders.out_trade_no):
-        if column is not None:
-            rows |= await _where(connection, shop, column, [number], LOOKED_UP_MAX)
-    owners = await _owners(connection, shop, [number], LOOKED_UP_MAX)
+    for role in ("order_no", "out_trade_no"):
+        rows |= (await _where(connection, shop, role, [number], LOOKED_UP_MAX))[0]
+    owners, _ = await _owners(connection, shop, [number], LOOKED_UP_MAX)
     rows |= await by_keys(connection, shop, (owner for owner, _ in owners))
     return await found(connection, shop, list(rows.values()))
 
@@ -59,11 +58,9 @@ async def _collect(
     connection: AsyncConnection, shop: BoundShop, numbers: Sequence[str], held: dict[str, dict[OrderKey, Row]]
 ) -> bool:
     """Add the holders of these numbers; whether the answer was whole."""
-    owners = await _owners(connection, shop, numbers, HOLDERS_MAX)
+    owners, has_all_owners = await _owners(connection, shop, numbers, HOLDERS_MAX)
     owned = await by_keys(connection, shop, (owner for owner, _ in owners))
-    on_rows: dict[OrderKey, ReadRow] = {}
-    if shop.orders.out_trade_no is not None:
-        on_rows = await _where(connection, shop, shop.orders.out_trade_no, numbers, HOLDERS_MAX)
+    on_rows, has_all_rows = await _where(connection, shop, "out_trade_no", numbers, HOLDERS_MAX)
     for key, read in on_rows.items():
         if read.number in held:
             held[read.number][key] = read.row
@@ -71,34 +68,38 @@ async def _collect(
         key = OrderKey(owner)
         if number in held and key in owned:
             held[number][key] = owned[key].row
-    return max(len(owners), len(on_rows)) < HOLDERS_MAX
+    return has_all_owners and has_all_rows
 
 
 async def _owners(
     connection: AsyncConnection, shop: BoundShop, numbers: Sequence[str], limit: int
-) -> list[tuple[str, str]]:
-    """Give (order key, number) of the attempts that carry these numbers."""
+) -> tuple[list[tuple[str, str]], bool]:
+    """Give (order key, number) of the attempts that carry these numbers, and whether that is all of them."""
     attempts = shop.attempts
     values = _values(attempts.out_trade_no, numbers) if attempts is not None else []
     if attempts is None or not values:
-        return []
+        return [], True
     statement = select(attempts.order.sql, attempts.out_trade_no.sql).where(attempts.out_trade_no.is_one_of(values))
     if attempts.where is not None:
         statement = statement.where(attempts.where)
     raws = (await connection.execute(statement.limit(limit))).all()
-    return [(attempts.order.text(raw[0]) or "", attempts.out_trade_no.text(raw[1]) or "") for raw in raws]
+    exact = [raw for raw in raws if attempts.out_trade_no.is_among(raw[1], values)]
+    owners = [(attempts.order.text(raw[0]) or "", attempts.out_trade_no.text(raw[1]) or "") for raw in exact]
+    return owners, len(raws) < limit
 
 
 async def _where(
-    connection: AsyncConnection, shop: BoundShop, column: Column, texts: Sequence[str], limit: int
-) -> dict[OrderKey, ReadRow]:
-    values = _values(column, texts)
-    if not values:
-        return {}
+    connection: AsyncConnection, shop: BoundShop, role: str, texts: Sequence[str], limit: int
+) -> tuple[dict[OrderKey, ReadRow], bool]:
+    """Read the rows whose column of this role holds one of these texts, to the letter, and say whether that is all."""
+    column: Column | None = getattr(shop.orders, role)
+    values = _values(column, texts) if column is not None else []
+    if column is None or not values:
+        return {}, True
     statement = selection(shop.orders).where(column.is_one_of(values)).limit(limit)
     raws = (await connection.execute(statement)).mappings().all()
-    rows = [read_row(shop.orders, shop.zone, raw) for raw in raws]
-    return {read.row.key: read for read in rows}
+    rows = [read_row(shop.orders, shop.zone, raw) for raw in raws if column.is_among(raw[role], values)]
+    return {read.row.key: read for read in rows}, len(raws) < limit
 
 
 def _values(column: Column, texts: Iterable[str]) -> list[object]:

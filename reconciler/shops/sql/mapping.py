@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from reconciler.databases import Access
 from reconciler.domain.order import ChannelName
 from reconciler.ports import Clock
 
@@ -84,6 +85,8 @@ class ShopMapping:
     """Every channel's `shop_values`, as text."""
     clock: Clock = field(repr=False)
     time_zone: ZoneInfo
+    session_time_zone: ZoneInfo | None = None
+    """Of the shop's own connections, where that is another than the shop's."""
     attempts: AttemptsMapping | None = None
     password: bytes | None = field(default=None, repr=False)
     ask_all_channels: bool = False
@@ -95,3 +98,10 @@ class ShopMapping:
     """None: verify for other hosts, off for a loopback address or a socket."""
     tls_ca: bytes | None = field(default=None, repr=False)
     """PEM; None means the system's authorities."""
+
+    def access(self, url: str, setting: str) -> Access:
+        """Say how one of its databases is reached; its sessions keep the zone that the shop's own connections do."""
+        shows = self.time_zone if self.session_time_zone is not None else None
+        zone = self.session_time_zone or self.time_zone
+        now = self.clock.now()
+        return Access(url, self.password, self.tls, self.tls_ca, setting, zone=zone, shows=shows, now=now)

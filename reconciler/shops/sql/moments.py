@@ -1,7 +1,7 @@
 """The shop's times: read as instants, written as the column wants them.
 
-Without an offset a time is the shop's own (`shop.time_zone`), except in MySQL's TIMESTAMP, which we read in UTC because
-the session is pinned to it. A local time that the clocks showed twice, or skipped, is read as the earlier of the two
+Without an offset a time is the shop's own (`shop.time_zone`), except in MySQL's TIMESTAMP, which the server shows
+in the session's zone. A local time that the clocks showed twice, or skipped, is read as the earlier of the two
 instants it may mean: no order then seems younger than its payment.
 """
 
@@ -47,22 +47,22 @@ def write_moment(column: Column, moment: datetime, zone: ZoneInfo) -> object:
         return int(moment.timestamp())
     if column.has_offset:
         return moment
-    local = moment.astimezone(UTC if column.is_utc else zone).replace(tzinfo=None)
-    if column.dialect == "sqlite" or column.kind is not Kind.MOMENT:
+    local = moment.astimezone(column.zone or zone).replace(tzinfo=None)
+    if column.is_loose or column.kind is not Kind.MOMENT:
         return local.isoformat(" ")
     return local
 
 
 def _is_sqlite_date_time(column: Column) -> bool:
     # reflected as a number where SQLite has no such name: "DATETIME2", "SMALLDATETIME"
-    return column.dialect == "sqlite" and column.kind is Kind.NUMBER
+    return column.is_loose and column.kind is Kind.NUMBER
 
 
 def _instant(column: Column, raw: object, zone: ZoneInfo) -> datetime:
     if isinstance(raw, bool) or raw is None:
         raise MomentError(f"{'NULL' if raw is None else shown(str(raw))} where a time is due")
     if isinstance(raw, datetime):
-        return _placed(raw, UTC if column.is_utc else zone)
+        return _placed(raw, column.zone or zone)
     text = text_of(raw) or ""
     if column.kind is not Kind.TEXT and is_canonical_integer(text):
         return _from_unix(int(text))

@@ -13,7 +13,9 @@ from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql import quoted_name
 
-from reconciler.shops.sql.columns import Column, column_of
+from reconciler.databases.zone import zone_of
+from reconciler.shops.sql.columns import Column
+from reconciler.shops.sql.dialects import dialect_of
 
 NAMES_SHOWN_MAX = 60
 
@@ -24,6 +26,9 @@ class Reflected:
 
     name: str
     schema: str | None
+    """As the configuration names it; None: the session's own."""
+    home: str | None
+    """The schema it is really in."""
     sql: TableClause
     columns: Mapping[str, Column]
     unique: frozenset[str]
@@ -35,7 +40,7 @@ class Reflected:
 
 def reflect(connection: Connection, name: str) -> Reflected | str:
     """Read a table's schema, by its name or "schema.table"; what is wrong with the name where there is none."""
-    inspector = inspect(connection)
+    inspector, dialect = inspect(connection), dialect_of(connection)
     schema: str | None = None
     bare = name
     if not inspector.has_table(name) and "." in name:
@@ -48,14 +53,12 @@ def reflect(connection: Connection, name: str) -> Reflected | str:
         columns = inspector.get_columns(bare, schema=schema)
         unique = _unique(inspector, bare, schema)
         indexed = _indexed(inspector, bare, schema)
-        options = inspector.get_table_options(bare, schema=schema) if connection.dialect.name != "sqlite" else {}
+        is_transactional = dialect.is_transactional(inspector, bare, schema)
     sql = table(_quoted(bare), *(column(_quoted(c["name"])) for c in columns), schema=schema and _quoted(schema))
-    described = {
-        c["name"]: column_of(c["name"], sql.c[c["name"]], c["type"], _dialect(connection.dialect.name)) for c in columns
-    }
-    engine = str(options.get("mysql_engine", options.get("mariadb_engine", "InnoDB")))
-    is_transactional = engine.lower() not in {"myisam", "aria", "memory", "csv"}
-    return Reflected(bare, schema, sql, described, unique, indexed, is_transactional)
+    zone = zone_of(connection)
+    described = {c["name"]: dialect.column(c["name"], sql.c[c["name"]], c["type"], zone) for c in columns}
+    home = schema or inspector.default_schema_name
+    return Reflected(bare, schema, home, sql, described, unique, indexed, is_transactional)
 
 
 def among(name: str, known: list[str]) -> str:
@@ -69,16 +72,12 @@ def _quoted(name: str) -> quoted_name:
     return quoted_name(name, quote=True)
 
 
-def _dialect(name: str) -> str:
-    return "mysql" if name == "mariadb" else name
-
-
 def _unique(inspector: Inspector, name: str, schema: str | None) -> frozenset[str]:
     keys: list[Any] = [inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or []]
     keys += [constraint["column_names"] for constraint in inspector.get_unique_constraints(name, schema=schema)]
     keys += [
         index["column_names"]
-        for index in inspector.get_indexes(name, schema=schema)
+        for index in _indexes(inspector, name, schema)
         if index["unique"] and not any(option.endswith(("_where", "_length")) for option in _options(index))
     ]
     return frozenset(columns[0] for columns in keys if len(columns) == 1 and columns[0] is not None)
@@ -87,8 +86,16 @@ def _unique(inspector: Inspector, name: str, schema: str | None) -> frozenset[st
 def _indexed(inspector: Inspector, name: str, schema: str | None) -> frozenset[str]:
     keys: list[Any] = [inspector.get_pk_constraint(name, schema=schema).get("constrained_columns") or []]
     keys += [constraint["column_names"] for constraint in inspector.get_unique_constraints(name, schema=schema)]
-    keys += [index["column_names"] for index in inspector.get_indexes(name, schema=schema) if _serves_ranges(index)]
+    keys += [index["column_names"] for index in _indexes(inspector, name, schema) if _serves_ranges(index)]
     return frozenset(columns[0] for columns in keys if columns and columns[0] is not None)
+
+
+def _indexes(inspector: Inspector, name: str, schema: str | None) -> list[Any]:
+    """Give the indexes; SQLite's own among them (`PRAGMA index_list`), which stand for what is UNIQUE in a column.
+
+    Its constraints are read off the text of CREATE TABLE otherwise, which a type with brackets defeats.
+    """
+    return [*inspector.get_indexes(name, schema=schema, include_auto_indexes=True)]
 
 
 def _serves_ranges(index: Any) -> bool:  # noqa: ANN401 # SQLAlchemy's own open dictionary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,19 +11,17 @@ from sqlalchemy import BindParameter, Update, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reconciler.databases import limits
 from reconciler.domain.order import Order, OrderState
-from reconciler.ports import LockLost, Move, ShopUnavailable
+from reconciler.ports import LockLost, Move, RowBusy, ShopReadOnly, ShopUnavailable
 from reconciler.shops.sql.bound import BoundShop, Template
 from reconciler.shops.sql.columns import Column, bound
+from reconciler.shops.sql.dialects import Dialect, dialect_of
 from reconciler.shops.sql.engine import driver_errors, text_of_error
 from reconciler.shops.sql.lock import Lock
 from reconciler.shops.sql.moments import write_moment
 
 _MOVABLE = (OrderState.PENDING, OrderState.CLOSED)
-_REFUSING_MYSQL = frozenset({1292, 1366, 1644, 3819, 4025})
-"""Wrong value (twice), SIGNAL of a trigger, CHECK of MySQL and of MariaDB: OperationalError to the driver."""
-_REFUSING_POSTGRESQL = ("22", "23", "44", "P0001")
-"""Data, integrity, WITH CHECK OPTION, RAISE of a trigger: to SQLAlchemy a mere error, those of data and RAISE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,33 +71,51 @@ def closing(shop: BoundShop, order: Order, now: datetime) -> list[Update] | Refu
 async def write(connection: AsyncConnection, statements: Sequence[Update], lock: Lock) -> Refused | None:
     """Run the statements in one transaction; Refused where one did not match exactly one row, or broke a rule.
 
-    Raises ShopUnavailable where nothing was written, LockLost where that cannot be known or the lock is not ours.
+    Raises RowBusy where another session was in the way, ShopReadOnly where no row could be written, ShopUnavailable
+    where the database failed otherwise (nothing was written by any), LockLost where that cannot be known or the lock
+    is not ours.
     """
-    errors = driver_errors(connection.engine)
+    engine = connection.engine
+    errors = driver_errors(engine)
     is_ours = True
     refused: Refused | None = None
     try:
-        await connection.begin()
-        is_ours = await lock.holds()
-        if not is_ours or not await _all_match(connection, statements):
-            refused = Refused()
+        async with asyncio.timeout(limits.STATEMENT_TIMEOUT_S):
+            await connection.begin()
+            is_ours = await lock.holds()
+            if not is_ours or not await _all_match(connection, statements):
+                refused = Refused()
     except errors as error:
-        if not _is_refusal(error):
-            await _undo(connection, lock)
-            raise ShopUnavailable(f"the shop's database did not take the update: {text_of_error(error)}") from error
-        refused = Refused(text_of_error(error))
+        if not _is_refusal(error, dialect_of(engine)):
+            is_undone = await _undo(connection, lock)
+            said = f"the shop's database did not take the update: {text_of_error(error, engine)}"
+            raise _passing(error, said, connection, is_undone=is_undone) from error
+        refused = Refused(text_of_error(error, engine))
     if refused is not None:
         await _undo(connection, lock)
         if not is_ours:
             raise LockLost("the shop's lock is not ours any more")
         return refused
+    return await _commit(connection, lock)
+
+
+async def _commit(connection: AsyncConnection, lock: Lock) -> Refused | None:
+    """Commit. Only where the database itself says that nothing of it stayed, that is known."""
+    engine = connection.engine
     try:
-        await connection.commit()
-    except errors as error:
-        if await _is_still_open(connection) and await _undo(connection, lock):
-            raise ShopUnavailable(f"the shop's database did not commit: {text_of_error(error)}") from error
+        async with asyncio.timeout(limits.STATEMENT_TIMEOUT_S):
+            await connection.commit()
+    except driver_errors(engine) as error:
+        said, dialect = text_of_error(error, engine), dialect_of(engine)
+        is_undone = await dialect.undo_commit(connection)
+        is_refused = _is_refusal(error, dialect)  # a constraint that is checked no earlier
+        is_undone |= is_refused or (isinstance(error, DBAPIError) and dialect.is_rolled_back(error))
+        if is_undone and await _undo(connection, lock):
+            if is_refused:
+                return Refused(said)
+            raise _passing(error, f"the shop's database did not commit: {said}", connection, is_undone=True) from error
         await lock.drop()
-        raise LockLost(f"committing broke off, and what became of it is unknown: {text_of_error(error)}") from error
+        raise LockLost(f"committing broke off, and what became of it is unknown: {said}") from error
     return None
 
 
@@ -109,17 +126,21 @@ async def _all_match(connection: AsyncConnection, statements: Sequence[Update]) 
     return True
 
 
-def _is_refusal(error: BaseException) -> bool:
+def _passing(error: BaseException, said: str, connection: AsyncConnection, *, is_undone: bool) -> ShopUnavailable:
+    """Say what kept us from writing for now; a connection that is gone is more than one row's trouble."""
+    if not isinstance(error, DBAPIError) or not is_undone or connection.invalidated:
+        return ShopUnavailable(said)
+    dialect = dialect_of(connection.engine)
+    return (RowBusy if dialect.is_busy(error) else ShopReadOnly if dialect.is_read_only(error) else ShopUnavailable)(
+        said
+    )
+
+
+def _is_refusal(error: BaseException, dialect: Dialect) -> bool:
     """Whether the shop's own rules (a constraint, a trigger, a column's type) refuse it, and would again."""
-    if isinstance(error, IntegrityError | DataError):
-        return True
     if not isinstance(error, DBAPIError) or error.orig is None or error.connection_invalidated:
         return False
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(state, str):
-        return state.startswith(_REFUSING_POSTGRESQL)
-    code = error.orig.args[0] if error.orig.args else None
-    return isinstance(code, int) and code in _REFUSING_MYSQL
+    return isinstance(error, IntegrityError | DataError) or dialect.is_refusal(error)
 
 
 def _misfit(column: Column, text: str, error: ValueError) -> str:
@@ -138,20 +159,6 @@ async def _undo(connection: AsyncConnection, lock: Lock) -> bool:
     if connection.invalidated:
         await lock.drop()
     return True
-
-
-async def _is_still_open(connection: AsyncConnection) -> bool:
-    """Roll back a transaction that SQLite still holds open after a failed COMMIT (a reader was in the way).
-
-    SQLAlchemy thinks it ended, and its own rollback would do nothing. Elsewhere nobody knows what the server did.
-    """
-    if connection.dialect.name != "sqlite" or connection.invalidated:
-        return False
-    driver = (await connection.get_raw_connection()).driver_connection
-    if driver is None or not driver.in_transaction:
-        return False
-    await driver.rollback()
-    return not driver.in_transaction
 
 
 def _guarded(

@@ -26,11 +26,11 @@ from reconciler.ports import Page, Position
 from reconciler.shops.sql.attempts import found
 from reconciler.shops.sql.axis import Axis, Place, axis_of
 from reconciler.shops.sql.beginning import beginning
-from reconciler.shops.sql.bound import BoundShop
+from reconciler.shops.sql.bound import BoundOrders, BoundShop
 from reconciler.shops.sql.rows import ReadRow, read_row, selection
 
 PAGE_ROWS_MAX = 5000
-_CANDIDATES = (OrderState.PENDING, OrderState.CLOSED)
+CANDIDATES = (OrderState.PENDING, OrderState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,15 @@ class _Places:
 
 
 class Walk:
-    """The walk of one shop."""
+    """The walk of one shop, over the orders in some states; along the order table alone where `by_orders_alone`."""
 
-    def __init__(self, shop: BoundShop) -> None:
-        orders, attempts = shop.orders, shop.attempts
+    def __init__(
+        self, shop: BoundShop, states: Sequence[OrderState] = CANDIDATES, *, by_orders_alone: bool = False
+    ) -> None:
+        orders, attempts = shop.orders, None if by_orders_alone else shop.attempts
         self._shop = shop
+        self._states = states
+        self._values = orders.candidate_values if states is CANDIDATES else _values(orders, states)
         self._orders = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
         self._attempts: Axis | None = None
         if attempts is not None:
@@ -91,14 +95,14 @@ class Walk:
         statement = (
             selection(orders)
             .add_columns(*(column.sql.label(f"place_{at}") for at, column in enumerate(axis.columns)))
-            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(orders.candidate_values))
+            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(self._values))
         )
         raws = (await connection.execute(axis.ordered(statement).limit(limit))).mappings().all()
         if len(raws) == limit:
             reach = tuple(raws[-1][f"place_{at}"] for at in range(len(axis.columns)))
         rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
         going = await axis.goes_on(connection, reach)
-        return [read for read in rows if read.row.state in _CANDIDATES], reach if going else None
+        return [read for read in rows if read.row.state in self._states], reach if going else None
 
     async def _attempt_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
         """Read candidates that the next attempts belong to."""
@@ -113,16 +117,22 @@ class Walk:
         rows: Sequence[ReadRow] = ()
         if keys:
             by_key = selection(orders).where(
-                orders.key.is_one_of(dict.fromkeys(keys)), orders.status.is_one_of(orders.candidate_values)
+                orders.key.is_one_of(dict.fromkeys(keys)), orders.status.is_one_of(self._values)
             )
             raws = (await connection.execute(by_key)).mappings().all()
             rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
         following: Place = tuple(owners[-1][:-1])
         going = len(owners) == limit and await axis.goes_on(connection, following)
-        return [read for read in rows if read.row.state in _CANDIDATES], following if going else None
+        return [read for read in rows if read.row.state in self._states], following if going else None
 
     async def _has_attempts(self, connection: AsyncConnection, place: Place) -> bool:
         return self._attempts is not None and await self._attempts.goes_on(connection, place)
+
+
+def _values(orders: BoundOrders, states: Sequence[OrderState]) -> tuple[object, ...]:
+    """Give what these states are in the status column."""
+    texts = (text for text, state in orders.states.items() if state in states)
+    return tuple(dict.fromkeys(value for text in texts for value in orders.status.lookup(text)))
 
 
 def _written(places: _Places) -> Position:

@@ -15,6 +15,8 @@ import pytest
 from reconciler.domain.order import ChannelName
 from reconciler.shops.sql import OrdersMapping, ShopMapping, SqlShop, States, open_shop
 from reconciler.testing.clock import ManualClock
+from tests.integration.databases import Database
+from tests.integration.databases import database as database_of
 
 Opens = Callable[..., Awaitable[SqlShop]]
 
@@ -66,3 +68,10 @@ async def opens(mapping: ShopMapping) -> AsyncIterator[Opens]:
     yield opener
     for each in opened:
         await each.release()
+
+
+@pytest.fixture
+async def base(kind: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """Give a database of the kind that the test is parametrised with."""
+    async with database_of(kind, tmp_path) as made:
+        yield made

@@ -83,6 +83,19 @@ async def test_a_floating_point_amount_is_refused_with_the_remedy(
     assert "DECIMAL" in problem
 
 
+@pytest.mark.parametrize("declared", ["VARCHAR(64) UNIQUE", "DECIMAL(10,2) NOT NULL UNIQUE", "NUMERIC(10, 2) UNIQUE"])
+async def test_a_column_that_is_unique_by_its_own_words_is_a_key_whatever_its_type(
+    database: sqlite3.Connection, opens: Opens, declared: str
+) -> None:
+    database.execute(
+        f"CREATE TABLE orders (id {declared}, sn TEXT, price DECIMAL(10,2), status INT, created DATETIME,"
+        " a VARCHAR(9), b INT, UNIQUE (a, b))"
+    )
+    await opens()
+    with pytest.raises(MappingError, match="a is neither the primary key of orders nor unique by itself"):
+        await opens(key="a")
+
+
 async def test_the_key_must_be_unique(database: sqlite3.Connection, opens: Opens) -> None:
     database.execute(ORDERS)
     (problem,) = await refused(opens, key="sn")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName, Order, OrderKey, OrderState
-from reconciler.ports import LockLost, Move, Moved, NotMoved, ShopUnavailable
+from reconciler.ports import LockLost, Move, Moved, NotMoved, RowBusy
 from reconciler.shops.sql import SqlShop, States
 
 Opens = Callable[..., Awaitable[SqlShop]]
@@ -163,18 +163,18 @@ async def test_an_order_that_was_not_read_here_is_not_settled(orders: sqlite3.Co
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.shops.sql.engine.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("reconciler.databases.limits.BUSY_TIMEOUT_S", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_database_that_somebody_else_writes_is_unavailable_and_nothing_is_written(
+async def test_a_database_that_somebody_else_writes_is_busy_and_nothing_is_written(
     orders: sqlite3.Connection, opens: Opens
 ) -> None:
     shop = await opens()
     assert await shop.take_lock()
     move = await move_of(shop, ONE)
     orders.execute("BEGIN IMMEDIATE")
-    with pytest.raises(ShopUnavailable, match="locked"):
+    with pytest.raises(RowBusy, match="locked"):
         await shop.settle(move)
     orders.execute("ROLLBACK")
     assert rows(orders, "status") == [(1,), (1,)]
@@ -191,7 +191,7 @@ async def test_a_reader_in_the_way_of_the_commit_means_nothing_was_written(
     move = await move_of(shop, ONE)
     orders.execute("BEGIN")
     rows(orders)
-    with pytest.raises(ShopUnavailable, match="locked"):
+    with pytest.raises(RowBusy, match="locked"):
         await shop.settle(move)
     orders.execute("ROLLBACK")
     assert rows(orders, "status") == [(1,), (1,)]

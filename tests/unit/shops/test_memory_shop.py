@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -50,6 +51,12 @@ class MemoryBench:
 
     async def remove(self, key: OrderKey) -> None:
         self.memory.remove(key)
+
+    @asynccontextmanager
+    async def locking(self, key: OrderKey) -> AsyncIterator[None]:
+        self.memory.table.locked.add(key)
+        yield
+        self.memory.table.locked.remove(key)
 
     async def snapshot(self) -> Mapping[OrderKey, object]:
         return dict(self.memory.rows)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import column, types
 from sqlalchemy.dialects import mysql, postgresql
 
-from reconciler.shops.sql.columns import Column, column_of
+from reconciler.shops.sql.columns import Column
+from reconciler.shops.sql.dialects import DIALECTS
 from reconciler.shops.sql.moments import is_empty, read_moment, write_moment
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -20,7 +21,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def made(type_: types.TypeEngine[Any], dialect: str) -> Column:
-    return column_of("at", column("at"), type_, dialect)
+    return DIALECTS[dialect].column("at", column("at"), type_, UTC)
 
 
 COLUMNS = [
@@ -49,7 +50,7 @@ def test_a_mysql_timestamp_is_read_in_the_sessions_zone_and_a_datetime_in_the_sh
     assert read_moment(COLUMNS[3], noon, SHANGHAI).astimezone(UTC).hour == 4
 
 
-@pytest.mark.parametrize("each", COLUMNS, ids=lambda each: f"{each.dialect}-{each.declared}")
+@pytest.mark.parametrize("each", COLUMNS, ids=lambda each: f"{type(each).__name__}-{each.declared}")
 @given(moment=st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 # bounds
 def test_what_is_written_reads_back_to_the_second(each: Column, moment: datetime) -> None:
     assert read_moment(each, write_moment(each, moment, SHANGHAI), SHANGHAI) == moment.replace(microsecond=0)
