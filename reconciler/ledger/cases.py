@@ -20,6 +20,8 @@ from reconciler.ports import Case, CaseId, CaseOutcome, CaseReport, EndCases, En
 OPEN = 1
 
 _Found = Row[Any]
+_UNSEEN = {"approved_digest": None, "snoozed_until": None}
+"""What a person said of other facts does not hold for new ones."""
 
 
 async def report(page: Page, item: CaseReport, now: datetime) -> CaseOutcome:
@@ -94,6 +96,9 @@ def read(row: _Found) -> Case:
         ended_at=from_us_or_none(row.ended_at),
         ending=row.ending,
         final=row.final,
+        snoozed_until=from_us_or_none(row.snoozed_until),
+        digest=row.facts_digest,
+        approved=row.open == OPEN and row.approved_digest == row.facts_digest,
     )
 
 
@@ -122,7 +127,7 @@ async def _repeat(page: Page, found: _Found, item: CaseReport, digest: str, now:
     await page.connection.execute(
         update(cases)
         .where(cases.c.id == found.id)
-        .values(repeated=cases.c.repeated + 1, **(_question(item, digest) if changed else {}))
+        .values(repeated=cases.c.repeated + 1, **(_question(item, digest) | _UNSEEN if changed else {}))
     )
     if changed:
         page.append(_reported("case_repeated", CaseId(found.id), item), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,26 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from reconciler.databases import ALIASES, SERVERS, Access, AccessError, Pool, Server, limits
 from reconciler.ports import LedgerUnavailable
-
-DRIVERS = {
-    "postgresql": ("postgresql+asyncpg", "postgres"),
-    "mysql": ("mysql+asyncmy", "mysql"),
-    "mariadb": ("mariadb+asyncmy", "mysql"),
-}
-"""Our URL scheme to SQLAlchemy's driver, and the extra that brings it."""
 
 READERS_MAX = 4
 BUSY_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 10.0
 WAL_BYTES_MAX = 64 * 1024 * 1024
+ERROR_TEXT_LENGTH_MAX = 300
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -47,6 +44,39 @@ class Engines:
     read: AsyncEngine
     where: str
     """The ledger's place in words, without the password."""
+    server: Server | None = None
+    """None for a file."""
+
+    def errors(self) -> tuple[type[BaseException], ...]:
+        """Name all that the database or its network can fail with; drivers raise their own while connecting."""
+        return (SQLAlchemyError, OSError, *(self.server.errors() if self.server is not None else ()))
+
+    def deadline(self) -> asyncio.Timeout:
+        """Bound what is asked of a server; a file answers, and its locks are waited for as long as SQLite is told."""
+        return asyncio.timeout(limits.STATEMENT_TIMEOUT_S if self.server is not None else None)
+
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """Whether the server says by it that a COMMIT did not happen."""
+        return self.server is not None and isinstance(error, DBAPIError) and self.server.is_rolled_back(error)
+
+    def unavailable(self, error: BaseException) -> LedgerUnavailable:
+        """Say what happened, in one short line, without statement or values."""
+        words = self.server.in_words(error, self.write.url, "ledger") if self.server is not None else None
+        if words is None and isinstance(error, PoolTimeout):
+            words = f"no connection came free in {POOL_TIMEOUT_S:g} s"
+        if words is None and isinstance(error, TimeoutError):
+            words = f"no answer within {limits.STATEMENT_TIMEOUT_S} s"
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        said = " ".join((words or str(cause)).split())[:ERROR_TEXT_LENGTH_MAX] or type(cause).__name__
+        return LedgerUnavailable(f"ledger {self.where}: {said}")
+
+    def is_our_mistake(self, error: BaseException) -> bool:
+        """Whether it is none of the database's: the statement was wrong, or what it would have written."""
+        if isinstance(error, ProgrammingError):
+            return self.server is None or not self.server.is_denied(error)
+        return isinstance(error, IntegrityError) or (
+            isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError | PoolTimeout)
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -55,21 +85,19 @@ class Engines:
 
 
 @contextmanager
-def translated(where: str) -> Iterator[None]:
+def translated(engines: Engines) -> Iterator[None]:
     """Turn what a database or its network can fail with into LedgerUnavailable; our own mistakes stay what they are."""
     try:
         yield
-    except (IntegrityError, ProgrammingError):
-        raise
-    except DBAPIError as error:
-        raise LedgerUnavailable(f"ledger {where}: {error.orig}") from error
-    except PoolTimeout as error:
-        raise LedgerUnavailable(f"ledger {where}: no connection came free in {POOL_TIMEOUT_S:g} s") from error
-    except OSError as error:
-        raise LedgerUnavailable(f"ledger {where}: {error}") from error
+    except engines.errors() as error:
+        if engines.is_our_mistake(error):
+            raise
+        raise engines.unavailable(error) from error
 
 
-def open_engines(url: str, password: bytes | None, *, create: bool) -> Engines:
+def open_engines(
+    url: str, password: bytes | None, *, create: bool, tls: str | None = None, tls_ca: bytes | None = None
+) -> Engines:
     """Build the engines; for SQLite also make (or, without `create`, demand) the file. Nothing else is touched.
 
     Raises LedgerUnavailable, ValueError for a URL that is none of ours.
@@ -82,37 +110,24 @@ def open_engines(url: str, password: bytes | None, *, create: bool) -> Engines:
         ) from error
     if parsed.drivername == "sqlite":
         return _sqlite(parsed, create=create)
-    if parsed.drivername not in DRIVERS:
+    parsed = parsed.set(drivername=ALIASES.get(parsed.drivername, parsed.drivername))
+    if parsed.drivername not in SERVERS:
         raise ValueError(f"a ledger is kept in sqlite, postgresql or mysql, not in {parsed.drivername!r}")
-    driver, extra = DRIVERS[parsed.drivername]
-    target = parsed.set(drivername=driver)
-    if password is not None:
-        target = target.set(password=password.decode())
-    where = parsed.set(query={}).render_as_string(hide_password=True)
+    return _on_server(parsed, Access(url, password, tls, tls_ca, "ledger.url", ZoneInfo("UTC")))
+
+
+def _on_server(url: URL, access: Access) -> Engines:
+    """Build the engines for a server. Each read is one snapshot; a writer sees what is there once it has its turn."""
+    server = SERVERS[url.drivername]
+    where = url.set(query={}).render_as_string(hide_password=True)
+    writer = Pool(1, 0, POOL_TIMEOUT_S, server.fencing, limits.IDLE_MAX_S)
+    readers = Pool(READERS_MAX, 0, POOL_TIMEOUT_S, "REPEATABLE READ")
     try:
-        return Engines(
-            write=create_async_engine(
-                target,
-                pool_size=1,
-                max_overflow=0,
-                pool_timeout=POOL_TIMEOUT_S,
-                pool_pre_ping=True,
-                hide_parameters=True,
-            ),
-            read=create_async_engine(
-                target,
-                pool_size=READERS_MAX,
-                max_overflow=0,
-                pool_timeout=POOL_TIMEOUT_S,
-                pool_pre_ping=True,
-                hide_parameters=True,
-            ),
-            where=where,
-        )
+        return Engines(server.connect(url, access, writer), server.connect(url, access, readers), where, server)
+    except AccessError as error:
+        raise LedgerUnavailable(str(error)) from error
     except ModuleNotFoundError as error:
-        raise LedgerUnavailable(
-            f"ledger {where}: the driver is not installed; install payment-reconciler[{extra}]"
-        ) from error
+        raise LedgerUnavailable(f"ledger {where}: the driver is not installed; install {server.package}") from error
 
 
 def _sqlite(url: URL, *, create: bool) -> Engines:

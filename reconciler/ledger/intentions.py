@@ -8,14 +8,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ledger.pen import Page
 from reconciler.ledger.tables import intentions
 from reconciler.ledger.values import canonical, chunks, clean, from_us, to_us
-from reconciler.ports import Begun, Entry, Intention, IntentionId, OpenIntention, Outcome, Taken
+from reconciler.ports import Begun, Entry, Intention, IntentionId, OpenIntention, Outcome, Settled, Taken
 
 CLAIMED = 1
 MOVED = (Outcome.SETTLED.value, Outcome.CALLBACK_WON.value)
@@ -103,6 +103,16 @@ async def moved(
         query = select(intentions).where(intentions.c.transaction_id.in_(ids), intentions.c.outcome.in_(MOVED))
         of_transactions += (await connection.execute(query)).all()
     return _in_order(of_orders), _in_order(of_transactions)
+
+
+async def settled(connection: AsyncConnection, since: datetime) -> Settled:
+    """Count the settlements of ours that were concluded since then. A payment stands in the row of its first order."""
+    query = select(
+        func.count().label("orders"),
+        func.coalesce(func.sum(case((intentions.c.share == 0, intentions.c.amount_fen), else_=0)), 0).label("fen"),
+    ).where(intentions.c.outcome == Outcome.SETTLED.value, intentions.c.concluded_at >= to_us(since))
+    row = (await connection.execute(query)).one()
+    return Settled(row.orders, int(row.fen))
 
 
 async def _claims(connection: AsyncConnection, item: Intention) -> list[_Found]:

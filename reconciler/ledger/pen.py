@@ -7,6 +7,7 @@ the epoch's row and compares both with what is in the ledger; whatever differs b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, insert, select, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.answer import Evidence, VerifyingKey
@@ -99,8 +99,8 @@ class Pen:
         async with self._turn:
             if self._broken is not None:
                 raise Overtaken(self._broken)
-            with translated(self._engines.where):
-                async with self._engines.write.connect() as connection:
+            with translated(self._engines):
+                async with self._engines.deadline(), self._engines.write.connect() as connection:
                     epoch = await self._epoch(connection) + 1
                     page = Page(connection, await head_of(connection))
                     await connection.execute(update(marks).where(marks.c.name == EPOCH_MARK).values(value=str(epoch)))
@@ -119,12 +119,14 @@ class Pen:
         """
         async with self._turn:
             lead = self._leading()
-            with translated(self._engines.where):
-                async with self._engines.write.connect() as connection:
-                    await self._compare(connection, lead)
-                    page = Page(connection, lead.head)
-                    yield page
-                    await page.write()
+            with translated(self._engines):
+                async with contextlib.AsyncExitStack() as stack:
+                    async with self._engines.deadline():
+                        connection = await stack.enter_async_context(self._engines.write.connect())
+                        await self._compare(connection, lead)
+                        page = Page(connection, lead.head)
+                        yield page
+                        await page.write()
                     await self._commit(connection, lead, page.head)
 
     async def glance(self, connection: AsyncConnection, query: Select[Any]) -> bool:
@@ -166,21 +168,24 @@ class Pen:
         """Commit; where that fails, ask the ledger itself whether it did."""
         before, lead.perhaps = lead.head, head
         try:
-            await connection.commit()
-        except DBAPIError:
-            await connection.invalidate()
-            if head == before or not await self._went_through(lead, head):
+            async with self._engines.deadline():
+                await connection.commit()
+        except self._engines.errors() as error:
+            with contextlib.suppress(*self._engines.errors()):
+                await connection.invalidate()
+            if self._engines.is_rolled_back(error) or head == before or not await self._went_through(lead, head):
                 raise
         lead.head, lead.perhaps = head, None
 
     async def _went_through(self, lead: _Lead, head: Head) -> bool:
-        async with self._engines.read.connect() as connection:
-            return await self._epoch(connection, lock=False) == lead.epoch and await head_of(connection) == head
+        """Whether the chain ends where that commit left it; the lock waits for a commit that is still under way."""
+        async with self._engines.deadline(), self._engines.write.connect() as connection:
+            return await self._epoch(connection) == lead.epoch and await head_of(connection) == head
 
-    async def _epoch(self, connection: AsyncConnection, *, lock: bool = True) -> int:
-        query = select(marks.c.value).where(marks.c.name == EPOCH_MARK)
+    async def _epoch(self, connection: AsyncConnection) -> int:
         # The row's lock lets one writer in at a time. On SQLite, BEGIN IMMEDIATE has done that and it is left out.
-        return self._number((await connection.execute(query.with_for_update() if lock else query)).scalar())
+        query = select(marks.c.value).where(marks.c.name == EPOCH_MARK).with_for_update()
+        return self._number((await connection.execute(query)).scalar())
 
     def _number(self, value: str | None) -> int:
         try:

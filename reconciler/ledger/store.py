@@ -11,29 +11,35 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.history import History
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ledger import acts as acts_of
 from reconciler.ledger import cases as cases_of
 from reconciler.ledger import histories as histories_of
 from reconciler.ledger import intentions as intentions_of
 from reconciler.ledger import prune as prune_of
 from reconciler.ledger import story as story_of
+from reconciler.ledger import walk as walk_of
 from reconciler.ledger import watches as watches_of
 from reconciler.ledger.engine import Engines, open_engines, translated
 from reconciler.ledger.pen import EPOCH_MARK, Page, Pen, head_of
 from reconciler.ledger.schema import bring_up
 from reconciler.ledger.tables import marks
-from reconciler.ledger.values import from_us_or_none
+from reconciler.ledger.values import chunks, from_us_or_none
 from reconciler.ports import (
+    Acted,
     Batch,
     Begun,
     Case,
+    CaseAct,
     CaseId,
     CaseOutcome,
+    HeldUp,
     Intention,
     IntentionId,
     NewWatch,
     OpenIntention,
     Outcome,
     Question,
+    Settled,
     Story,
     Taken,
     Watch,
@@ -44,12 +50,19 @@ SHARE_OF_OLDEST = 4
 """One in so many leases is for the oldest."""
 
 
-async def open_ledger(url: str, password: bytes | None = None, *, create: bool = True) -> SqlLedger:
+async def open_ledger(
+    url: str,
+    password: bytes | None = None,
+    *,
+    create: bool = True,
+    tls: str | None = None,
+    tls_ca: bytes | None = None,
+) -> SqlLedger:
     """Open a ledger, its tables made or migrated; without `create` only one that is there and up to date.
 
     Raises LedgerUnavailable (no file, no driver, not reachable, a newer schema), ValueError for a URL of no ledger.
     """
-    engines = open_engines(url, password, create=create)
+    engines = open_engines(url, password, create=create, tls=tls, tls_ca=tls_ca)
     try:
         await bring_up(engines, migrate=create)
     except BaseException:
@@ -78,14 +91,8 @@ class SqlLedger:
 
     async def set_mark(self, name: str, value: str) -> None:
         """Write a named position. Raises ValueError for the epoch, which `lead` alone raises."""
-        if name == EPOCH_MARK:
-            raise ValueError("the epoch is raised by taking the lead")
         async with self._pen.writing() as page:
-            changed = update(marks).where(marks.c.name == name)
-            known = (await page.connection.execute(select(marks.c.name).where(marks.c.name == name))).first()
-            await page.connection.execute(
-                changed.values(value=value) if known else insert(marks).values(name=name, value=value)
-            )
+            await _set_mark(page.connection, name, value)
 
     async def watch(self, new: Sequence[NewWatch], now: datetime) -> int:  # noqa: ARG002 # the port's; nothing is stamped
         """Add the watches that are not known yet (open or ended); give their number."""
@@ -117,6 +124,11 @@ class SqlLedger:
         """Make these orders' watches due at `at`, ended ones too; a leased one when its lease ends."""
         async with self._pen.writing() as page:
             await watches_of.wake(page.connection, order_keys, at)
+
+    async def wake_later(self, at: datetime) -> int:
+        """Make due at `at` every open watch that is due later, leased or not; give their number."""
+        async with self._pen.writing() as page:
+            return await watches_of.wake_later(page.connection, at)
 
     async def wake_would_settle(self, at: datetime) -> int:
         """Make the open watches due at `at` whose last decision was to settle and that were only observed."""
@@ -155,15 +167,54 @@ class SqlLedger:
         async with self._reading() as connection:
             return await intentions_of.opened(connection)
 
+    async def settled(self, since: datetime) -> Settled:
+        """Count what was settled since then."""
+        async with self._reading() as connection:
+            return await intentions_of.settled(connection, since)
+
     async def story(self, number: str) -> Story:
         """Give everything about the orders with this order_no, out_trade_no or key."""
         async with self._reading() as connection:
             return await story_of.story(connection, number)
 
-    async def walk(self, after: int, limit: int) -> Sequence[story_of.Step]:
-        """Read the next entries of the chain after that number, as they stand in their rows: for `verify`."""
+    async def walk(self, after: int | None, limit: int) -> Sequence[walk_of.Step]:
+        """Read the next entries of the chain after that number, as they stand in their rows: for `verify`.
+
+        None: from the very first, whatever its number.
+        """
         async with self._reading() as connection:
-            return await story_of.walk(connection, after, limit)
+            return await walk_of.walk(connection, after, limit)
+
+    async def next_number(self, after: int | None) -> int | None:
+        """Say which entry comes next, without reading what it holds."""
+        async with self._reading() as connection:
+            return await walk_of.next_number(connection, after)
+
+    async def orphans(self) -> int:
+        """Count the evidence that no entry names: there is none, unless entries were taken away."""
+        found = 0
+        for digit in range(16):
+            async with self._reading() as connection:
+                found += await walk_of.orphans(connection, digit)
+        return found
+
+    async def chosen(self, selection: walk_of.Selection, limit: int) -> AsyncIterator[Sequence[walk_of.Step]]:
+        """Read the entries of a selection in pages, as they stand in their rows. Raises TooManyOrders."""
+        if selection.number is not None:
+            async with self._reading() as connection:
+                numbers = await walk_of.numbers_of(connection, selection)
+            for some in chunks(numbers, limit):
+                async with self._reading() as connection:
+                    yield await walk_of.numbered(connection, some)
+            return
+        after: int | None = None
+        while True:
+            async with self._reading() as connection:
+                steps, after = await walk_of.timed(connection, selection, after, limit)
+            if steps:
+                yield steps
+            if after is None:
+                return
 
     async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
         """List cases, oldest first."""
@@ -175,10 +226,20 @@ class SqlLedger:
         async with self._reading() as connection:
             return await cases_of.one(connection, case)
 
+    async def handle(self, acts: Sequence[CaseAct], now: datetime) -> Sequence[Acted]:
+        """Write what a person does with cases; one outcome per act."""
+        async with self._pen.writing() as page:
+            return await acts_of.handle(page, acts, now)
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
         async with self._reading() as connection:
             return await watches_of.counts(connection, now)
+
+    async def held_up(self, channel: ChannelName, now: datetime) -> HeldUp:
+        """Say how many orders of a channel wait for an ask that is overdue, or whose last one came to nothing."""
+        async with self._reading() as connection:
+            return await watches_of.held_up(connection, channel, now)
 
     async def head(self) -> tuple[int, str]:
         """Give the chain's head: the last entry's number and hash (0 and 64 zeros before the first)."""
@@ -206,8 +267,8 @@ class SqlLedger:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        with translated(self._engines.where):
-            async with self._engines.read.connect() as connection:
+        with translated(self._engines):
+            async with self._engines.deadline(), self._engines.read.connect() as connection:
                 yield connection
 
     async def _choose(
@@ -233,6 +294,16 @@ async def _apply(page: Page, batch: Batch, now: datetime) -> list[CaseOutcome]:
     """Write a batch. Cases end before new ones open, so that a question raised together with an ending stays open."""
     for entry in batch.entries:
         page.append(entry, now)
+    for mark in batch.marks:
+        await _set_mark(page.connection, mark.name, mark.value)
     await watches_of.apply(page.connection, batch.updates, now)
     await cases_of.end(page, batch.ends, now)
     return [await cases_of.report(page, item, now) for item in batch.cases]
+
+
+async def _set_mark(connection: AsyncConnection, name: str, value: str) -> None:
+    if name == EPOCH_MARK:
+        raise ValueError("the epoch is raised by taking the lead")
+    known = (await connection.execute(select(marks.c.name).where(marks.c.name == name))).first()
+    changed = update(marks).where(marks.c.name == name).values(value=value)
+    await connection.execute(changed if known else insert(marks).values(name=name, value=value))

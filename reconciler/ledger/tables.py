@@ -56,7 +56,7 @@ marks = Table(
     "marks",
     metadata,
     Column("name", exact(NAME_LENGTH), primary_key=True),
-    Column("value", exact(NUMBER_LENGTH), nullable=False),
+    Column("value", long_text(), nullable=False),
     mysql_engine="InnoDB",
 )
 
@@ -126,6 +126,7 @@ intentions = Table(
     UniqueConstraint("open_order", name="intentions_open"),
     UniqueConstraint("transaction_id", "channel", "share", "claim", name="intentions_payment"),
     Index("intentions_order", "order_key"),
+    Index("intentions_concluded", "outcome", "concluded_at"),
     mysql_engine="InnoDB",
 )
 
@@ -148,6 +149,9 @@ cases = Table(
     Column("final", Boolean, nullable=False),
     # The facts_digest that a person has resolved: the same facts stay silent from then on.
     Column("resolved_digest", exact(HASH_LENGTH)),
+    # The facts_digest that a person has waved through; NULL again where the facts have changed since.
+    Column("approved_digest", exact(HASH_LENGTH)),
+    Column("snoozed_until", BigInteger),
     # 1 while it is open, NULL after: one open case per order and kind.
     Column("open", SmallInteger),
     UniqueConstraint("order_key", "kind", "open", name="cases_open_one"),

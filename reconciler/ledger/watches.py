@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, bindparam, case, func, insert, literal, or_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import Attempt, ChannelName, OrderKey
+from reconciler.domain.schedule import RETRY_MAX, RETRY_SPREAD
 from reconciler.ledger.tables import watches
 from reconciler.ledger.values import (
     canonical,
@@ -22,13 +23,15 @@ from reconciler.ledger.values import (
     to_us,
     to_us_or_none,
 )
-from reconciler.ports import Ask, NewWatch, Watch, WatchCounts, WatchId, WatchUpdate
+from reconciler.ports import HELD_UP_MAX, Ask, HeldUp, NewWatch, Watch, WatchCounts, WatchId, WatchUpdate
 
 ASKS_KEPT = 32
 DUE_SORTED_MAX = 20_000
 WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
 DECISION_LENGTH_MAX = 64
+DUE_AGAIN_WITHIN = RETRY_MAX * (1 + RETRY_SPREAD)
+"""A watch whose last ask came to nothing is due again within this; one that is leased, within less."""
 INTERRUPTIONS_MAX = 3
 """Asks in a row that ended in no update. A watch that had more is leased alone, after all others."""
 
@@ -153,6 +156,13 @@ async def wake(connection: AsyncConnection, order_keys: Sequence[OrderKey], at: 
         await connection.execute(update(watches).where(watches.c.order_key.in_(keys)).values(_woken(at)))
 
 
+async def wake_later(connection: AsyncConnection, at: datetime) -> int:
+    """Make every open watch due at `at` that is due later, and break its lease."""
+    us = to_us(at)
+    woken = update(watches).where(watches.c.due_at > us).values(next_ask_at=us, due_at=us, leased_until=None)
+    return (await connection.execute(woken)).rowcount
+
+
 async def wake_would_settle(connection: AsyncConnection, at: datetime) -> int:
     """Do as `wake` with the open watches that observing would have settled; give their number."""
     result = await connection.execute(
@@ -175,6 +185,34 @@ async def counts(connection: AsyncConnection, now: datetime) -> WatchCounts:
         )
     ).one()
     return WatchCounts(row.open, row.due, row.all - row.open, from_us_or_none(row.oldest))
+
+
+def held_up_query(channel: ChannelName, now: datetime) -> Select[int, Any]:
+    """Select number and beginning of what is held up, out of the due end of an index, and no more than so many.
+
+    A watch whose ask came to nothing has waited for no longer than since the answer before, or since it was made.
+    """
+    answered = func.coalesce(watches.c.last_answered_at, watches.c.created_at)
+    some = (
+        select(
+            watches.c.order_key,
+            case((watches.c.failures > 0, answered), else_=watches.c.next_ask_at).label("since"),
+        )
+        .where(
+            watches.c.channel == channel,
+            watches.c.due_at <= to_us(now + DUE_AGAIN_WITHIN),
+            or_(watches.c.failures > 0, watches.c.next_ask_at <= to_us(now)),
+        )
+        .limit(HELD_UP_MAX)
+        .subquery()
+    )
+    return select(func.count(some.c.order_key.distinct()).label("orders"), func.min(some.c.since).label("since"))
+
+
+async def held_up(connection: AsyncConnection, channel: ChannelName, now: datetime) -> HeldUp:
+    """Count what is held up."""
+    row = (await connection.execute(held_up_query(channel, now))).one()
+    return HeldUp(row.orders, from_us_or_none(row.since))
 
 
 def read(row: _Found) -> Watch:

@@ -8,18 +8,21 @@ from typing import Protocol
 
 from reconciler.domain.history import History
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ports.acts import Acted, CaseAct
 from reconciler.ports.records import (
     Batch,
     Begun,
     Case,
     CaseId,
     CaseOutcome,
+    HeldUp,
     Intention,
     IntentionId,
     NewWatch,
     OpenIntention,
     Outcome,
     Question,
+    Settled,
     Story,
     Taken,
     Watch,
@@ -66,6 +69,13 @@ class Ledger(Protocol):
         """Make these orders' watches due at `at`, ended ones too: they are asked again."""
         ...
 
+    async def wake_later(self, at: datetime) -> int:
+        """Make due at `at` every open watch that is due later, leased or not; give their number.
+
+        For when the clock by which they were planned was ahead. One that is being asked about may be asked about twice.
+        """
+        ...
+
     async def wake_would_settle(self, at: datetime) -> int:
         """Make the open watches due at `at` whose last decision was to settle and that were only observed."""
         ...
@@ -92,6 +102,10 @@ class Ledger(Protocol):
         """Give the settlements that were begun and have no outcome."""
         ...
 
+    async def settled(self, since: datetime) -> Settled:
+        """Count what was settled since that time: by the index, so that it may be asked before each settlement."""
+        ...
+
     async def story(self, number: str) -> Story:
         """Give everything about the orders with this order_no, out_trade_no or key."""
         ...
@@ -104,8 +118,16 @@ class Ledger(Protocol):
         """Give one case."""
         ...
 
+    async def handle(self, acts: Sequence[CaseAct], now: datetime) -> Sequence[Acted]:
+        """Write what a person does with cases, all in one transaction, an entry each; one outcome per act, in order."""
+        ...
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
+        ...
+
+    async def held_up(self, channel: ChannelName, now: datetime) -> HeldUp:
+        """Say how many orders of a channel wait for an ask that is overdue, or whose last one came to nothing."""
         ...
 
     async def head(self) -> tuple[int, str]:

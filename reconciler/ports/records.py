@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import NewType
+from typing import Final, NewType
 
 from reconciler.domain.answer import Evidence, VerifyingKey
 from reconciler.domain.case import CaseKind, Fact
@@ -80,6 +80,12 @@ class WatchUpdate:
     """The shop's row was seen paid or refunded: remembered for as long as the watch is."""
 
 
+TRADE_CLOSE_BEGUN: Final = "trade_close_begun"
+"""The kind of the entry that is written before a gateway is told to close a trade."""
+TRADE_CLOSE_ENDED: Final = "trade_close_ended"
+"""What it said to that: `outcome` in the body. A gateway that could not be told ends nothing. Histories know both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line to append to the ledger."""
@@ -149,6 +155,12 @@ class Case:
     ending: str = ""
     """How it ended: `settled`, `resolved by li: refunded by hand`."""
     final: bool = False
+    snoozed_until: datetime | None = None
+    """Nobody is reminded of it before; None where nobody put it off."""
+    digest: str = ""
+    """Names the question (`digest_of` its kind and facts): what a person is shown, and waves through or resolves."""
+    approved: bool = False
+    """A person waved this very question through, and the order has not been moved since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,14 @@ class EndCases:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A named position to keep, in place of what was kept under the name before."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one turn of the flow writes, in one transaction."""
 
@@ -169,6 +189,7 @@ class Batch:
     entries: tuple[Entry, ...] = ()
     cases: tuple[CaseReport, ...] = ()
     ends: tuple[EndCases, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +247,16 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What was settled by us since some time."""
+
+    orders: int
+    """Each order of a group counts."""
+    fen: int
+    """The payments' sum, in whatever currency the shop has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What `histories` is asked: one attempt, and the transaction that its answer names, if any."""
 
@@ -241,6 +272,19 @@ class WatchCounts:
     due: int
     ended: int
     oldest_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """What a trouble of a channel means: the orders whose asks are overdue, or came to nothing last time."""
+
+    orders: int
+    """Counted up to `HELD_UP_MAX`."""
+    since: datetime | None
+    """None of them has waited for longer than since then; None where there is none."""
+
+
+HELD_UP_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)

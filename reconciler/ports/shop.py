@@ -76,7 +76,8 @@ class NotMoved:
 class Shop(Protocol):
     """The shop's own database (and, later, its own code). Reads by index; writes by guarded updates by key.
 
-    Every method but `release` may raise ShopUnavailable.
+    Every method but `release` may raise ShopUnavailable; where finding reads a replica, `newest`, `before` and
+    `candidates` raise ReplicaUnavailable while only that is away.
     """
 
     async def take_lock(self) -> bool:
@@ -100,7 +101,14 @@ class Shop(Protocol):
         ...
 
     async def candidates(self, after: Position, limit: int) -> Page:
-        """Read the next rows of the walk whose state is pending or closed."""
+        """Read the next rows of the walk whose state is pending or closed, and on the primary is so still."""
+        ...
+
+    async def paid(self, after: Position, limit: int) -> Page:
+        """Read the next rows of the walk (from `before` on) whose state is paid, and on the primary is so still.
+
+        By the order table alone: new attempts of an old order do not bring it back. May raise ReplicaUnavailable.
+        """
         ...
 
     async def read(self, keys: Sequence[OrderKey]) -> Mapping[OrderKey, Row]:
@@ -119,10 +127,19 @@ class Shop(Protocol):
         """Move the orders to the mapped paid status, all or none, in a transaction of its own.
 
         Raises LockLost where the lock was not ours to write under, or the connection broke and the outcome is
-        unknown: the intention stays open and is decided anew.
+        unknown: the intention stays open and is decided anew. Raises RowBusy where only these rows could not be
+        written now, and for certain nothing was: another session has them locked. Raises ShopReadOnly where no
+        row can be written at all, and nothing was.
         """
         ...
 
     async def close_order(self, order: Order) -> Moved | NotMoved:
-        """Mark one order closed, with the same guard. Raises LockLost as `settle` does."""
+        """Mark one order closed, with the same guard. Raises LockLost, RowBusy and ShopReadOnly as `settle` does."""
+        ...
+
+    async def obstacle(self) -> str:
+        """Say why no order can be written, with the remedy, as far as that shows without writing; else nothing.
+
+        Raises LockLost where the lock is not ours, or must be taken anew for a right to count that was given since.
+        """
         ...

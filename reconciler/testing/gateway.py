@@ -26,6 +26,7 @@ from reconciler.domain.answer import (
     VerifyingKey,
     name_of,
 )
+from reconciler.domain.closing import CloseReply, NotClosed, TradeClosed
 from reconciler.domain.order import ChannelName, is_askable
 from reconciler.pace import NotNow
 from reconciler.ports import Clock, Pacer
@@ -58,6 +59,12 @@ class ScriptedGateway:
         """How often each number reached the gateway."""
         self.calls = 0
         """How often `ask` was called."""
+        self.closed: list[str] = []
+        """The numbers that were to be closed, in order."""
+        self.clock_off: timedelta | None = None
+        """How far its clock is ahead, as every reply that reached it says; None: it does not say."""
+        self.on_close: Callable[[str], None] | None = None
+        """Called with the number while a trade is being closed."""
         self.in_flight_max = 0
         self.is_closed = False
         self.on_ask: Callable[[str], None] | None = None
@@ -67,6 +74,7 @@ class ScriptedGateway:
         self._latency_s = latency.total_seconds()
         self._in_flight = 0
         self._script: dict[str, deque[tuple[Answer, bool]]] = {}
+        self._closings: dict[str, deque[CloseReply]] = {}
 
     def will_answer(self, out_trade_no: str, *answers: Answer, verified: bool | None = None) -> None:
         """Set what is answered about a number, one after another; the last one for ever.
@@ -85,6 +93,24 @@ class ScriptedGateway:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._ask(number)) for number in out_trade_nos]
         return [task.result() for task in tasks]
+
+    def will_close(self, out_trade_no: str, *replies: CloseReply) -> None:
+        """Set what comes of closing a number, one after another; the last one for ever. Unscripted: TradeClosed."""
+        if not replies:
+            raise ValueError("a script needs a reply")
+        self._closings[out_trade_no] = deque(replies)
+
+    async def close_trade(self, out_trade_no: str) -> CloseReply:
+        """Reply by the script."""
+        if not is_askable(out_trade_no):
+            return NotClosed("not askable")
+        self.closed.append(out_trade_no)
+        if self._latency_s:
+            await self._clock.sleep(self._latency_s)
+        if self.on_close is not None:
+            self.on_close(out_trade_no)
+        script = self._closings.get(out_trade_no, deque([TradeClosed()]))
+        return script.popleft() if len(script) > 1 else script[0]
 
     async def close(self) -> None:
         """Remember it."""
@@ -132,7 +158,7 @@ class ScriptedGateway:
             key_fingerprint=KEY.fingerprint if verified else None,
             received_at=answered_at,
         )
-        return Reply(answer, verified, asked_at, answered_at, evidence, KEY if verified else None)
+        return Reply(answer, verified, asked_at, answered_at, evidence, KEY if verified else None, self.clock_off)
 
     def _next(self, number: str) -> tuple[Answer, bool]:
         script = self._script.get(number)

@@ -1,36 +1,46 @@
 """What every gateway must do, whatever its kind: a suite for the double and for every adapter.
 
-Subclass `GatewayConformance` in a test module, as `TestMyGateway`, and override the fixture `bench`.
+Subclass `GatewayConformance` in a test module, as `TestMyGateway`, and override the fixture `bench`; `gateway_bench`
+has a bench for adapters, over a loopback socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import Final, Protocol
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 import pytest
 
 from reconciler.domain.answer import (
-    Answer,
     Closed,
-    Misconfigured,
     NotCreated,
     Paid,
-    Refunded,
     Rejected,
     Reply,
-    Throttled,
     Unavailable,
-    Unpaid,
-    Unrecognised,
     Untrusted,
+    VerifyingKey,
+    reason_of,
 )
-from reconciler.domain.money import Money
-from reconciler.ports import Gateway
+from reconciler.domain.closing import NotClosed, TradeClosed
+from reconciler.ports import Gateway, PortError
+from reconciler.testing.gateway_situations import (
+    AHEAD,
+    AMOUNT,
+    CLOSING,
+    EXPECTED,
+    MAY_BE_ABSENT,
+    GatewayBench,
+    Situation,
+)
+from reconciler.testing.memory import KeptInMind
 
-AMOUNT: Final = Money(9900)
-"""What every arranged trade is about."""
+ARRIVALS_MAX: Final = 6
+"""How often one ask may knock at a gateway that does not answer: three tries of the line, each of which the HTTP client
+may repeat once where a kept connection broke."""
+KEPT_LENGTH_MAX: Final = 1_000_000
 UNASKABLE: Final = ("", " ", "A 1", "A\n1", "A\x001", "订单1", "A" * 65, "A\x7f", "\ud800")
 ASKABLE_BUT_ODD: Final = (
     'A"1',
@@ -48,70 +58,6 @@ ASKABLE_BUT_ODD: Final = (
 )
 
 
-class Situation(Enum):
-    """What a gateway is brought to say about a number."""
-
-    PAID = "paid"
-    """CNY 99.00, by transaction `T-` and the number, within the last minutes."""
-    REFUNDED = "refunded"
-    UNPAID = "unpaid"
-    NOT_CREATED = "not created"
-    CLOSED = "closed"
-    NEW_STATE = "a state that nobody knows, signed"
-    FORGED = "paid, with a signature by somebody else's key"
-    UNSIGNED = "paid, without a signature"
-    STRANGER = "paid, signed, about another number"
-    DOWN = "the connection breaks"
-    BROKEN = "HTTP 502 with a page in HTML"
-    THROTTLED = "too fast"
-    REVOKED_KEY = "our key or identity is refused"
-    BAD_NUMBER = "the number is refused"
-
-
-EXPECTED: Final[dict[Situation, tuple[type[Answer], bool]]] = {
-    Situation.PAID: (Paid, True),
-    Situation.REFUNDED: (Refunded, True),
-    Situation.UNPAID: (Unpaid, True),
-    Situation.CLOSED: (Closed, True),
-    Situation.NEW_STATE: (Unrecognised, True),
-    Situation.FORGED: (Untrusted, False),
-    Situation.UNSIGNED: (Untrusted, False),
-    Situation.STRANGER: (Untrusted, False),
-    Situation.DOWN: (Unavailable, False),
-    Situation.BROKEN: (Unavailable, False),
-    Situation.THROTTLED: (Throttled, False),
-    Situation.REVOKED_KEY: (Misconfigured, False),
-    Situation.BAD_NUMBER: (Rejected, False),
-}
-"""The answer's type, and whether it is verified. NOT_CREATED is signed by some gateways and not by others."""
-
-
-class GatewayBench(Protocol):
-    """A gateway under test, and a hold on what it will be answered."""
-
-    @property
-    def gateway(self) -> Gateway:
-        """The gateway."""
-        ...
-
-    @property
-    def in_flight_max(self) -> int:
-        """How many queries were under way at once, at the most."""
-        ...
-
-    def arrange(self, out_trade_no: str, situation: Situation) -> None:
-        """Bring about a situation for a number. What nobody arranged is NOT_CREATED."""
-        ...
-
-    def arrivals(self) -> int:
-        """How many queries reached the other side."""
-        ...
-
-    def fault_of(self, reply: Reply) -> str | None:
-        """Check the reply's evidence with its key, as `ledger verify` would; None where it verifies."""
-        ...
-
-
 class GatewayConformance:
     """The suite. The bench's pace must let at most 4 asks be under way at once."""
 
@@ -120,12 +66,21 @@ class GatewayConformance:
         """Override it."""
         raise NotImplementedError
 
+    def test_only_what_may_be_absent_is_declared_absent(self, bench: GatewayBench) -> None:
+        assert bench.without <= MAY_BE_ABSENT
+
     @pytest.mark.parametrize("situation", EXPECTED)
     async def test_each_situation_has_its_answer(self, bench: GatewayBench, situation: Situation) -> None:
-        """By type, and verified only where a signature covers it."""
-        bench.arrange("A1", situation)
-        (reply,) = await bench.gateway.ask(["A1"])
+        """By type, verified only where a signature covers it, and with a reason that is fit for a log line."""
+        reply = await _ask_in(bench, situation)
         assert (type(reply.answer), reply.verified) == EXPECTED[situation], reply.answer
+        assert reason_of(reply.answer).isprintable()
+
+    async def test_bytes_that_nobody_can_read_prove_nothing(self, bench: GatewayBench) -> None:
+        """They are an answer, and no exception."""
+        reply = await _ask_in(bench, Situation.GARBLED)
+        assert isinstance(reply.answer, Untrusted | Unavailable), reply.answer
+        assert not reply.verified
 
     async def test_a_number_never_seen_is_not_created(self, bench: GatewayBench) -> None:
         """Whether or not that is signed."""
@@ -144,6 +99,12 @@ class GatewayConformance:
         assert trade.paid_at <= reply.answered_at
         assert trade.merchant == bench.gateway.merchant
         assert trade.flags == ()
+
+    async def test_an_amount_that_is_written_oddly_is_missing_and_not_guessed(self, bench: GatewayBench) -> None:
+        """A missing fact agrees with nothing."""
+        reply = await _ask_in(bench, Situation.ODD_AMOUNT)
+        assert isinstance(reply.answer, Paid)
+        assert reply.answer.trade.amount is None
 
     async def test_replies_stand_in_the_order_of_the_numbers(self, bench: GatewayBench) -> None:
         """However the answers arrive, and with a number twice."""
@@ -199,8 +160,25 @@ class GatewayConformance:
         assert reply.evidence.key_fingerprint == reply.key.fingerprint
         assert "A1" in reply.evidence.request
         assert bench.fault_of(reply) is None
+        changed = replace(reply.evidence, body=reply.evidence.body.replace(b"A1", b"B1"))
+        assert changed != reply.evidence
+        assert bench.fault_of(replace(reply, evidence=changed)) is not None
+        assert bench.fault_of(replace(reply, evidence=replace(reply.evidence, gateway="another"))) is not None
+        assert bench.fault_of(replace(reply, key=VerifyingKey("0" * 64, reply.key.pem))) is not None
 
-    @pytest.mark.parametrize("situation", [Situation.FORGED, Situation.UNSIGNED, Situation.STRANGER])
+    async def test_an_answers_evidence_holds_nothing_of_another_number(self, bench: GatewayBench) -> None:
+        """Each stands alone before a third party."""
+        numbers = ["LEFT71530", "RIGHT90426"]
+        for number in numbers:
+            bench.arrange(number, Situation.PAID)
+        for number, reply in zip(numbers, await bench.gateway.ask(numbers), strict=True):
+            assert reply.evidence is not None
+            (other,) = set(numbers) - {number}
+            kept = repr((reply.evidence.request, reply.evidence.headers, reply.evidence.body))
+            assert number in kept
+            assert other not in kept
+
+    @pytest.mark.parametrize("situation", [Situation.FORGED, Situation.UNSIGNED, Situation.ALTERED, Situation.STRANGER])
     async def test_what_proves_nothing_is_kept_without_a_key(self, bench: GatewayBench, situation: Situation) -> None:
         """The bytes are evidence of the attempt; no key is named for them."""
         bench.arrange("A1", situation)
@@ -228,6 +206,95 @@ class GatewayConformance:
         (reply,) = await bench.gateway.ask(["A1"])
         assert isinstance(reply.answer, Paid), reply.answer
 
+    async def test_a_connection_that_breaks_once_is_asked_again_within_the_ask(self, bench: GatewayBench) -> None:
+        """Without waiting for the next age."""
+        reply = await _ask_in(bench, Situation.FALTERING)
+        assert isinstance(reply.answer, Paid)
+        assert bench.arrivals() == 2
+
+    @pytest.mark.parametrize("situation", [Situation.DOWN, Situation.BROKEN])
+    async def test_what_stays_broken_is_not_asked_for_ever(self, bench: GatewayBench, situation: Situation) -> None:
+        """One ask is a few knocks, and then Unavailable."""
+        reply = await _ask_in(bench, situation)
+        assert isinstance(reply.answer, Unavailable)
+        assert 1 <= bench.arrivals() <= ARRIVALS_MAX
+
+    async def test_the_gateways_clock_is_held_against_ours(self, bench: GatewayBench) -> None:
+        """By the Date header, ahead of ours; where it is right, nothing is made of it."""
+        reply = await _ask_in(bench, Situation.CLOCK_AHEAD)
+        assert reply.clock_off is not None
+        assert abs(reply.clock_off - AHEAD) < timedelta(seconds=5)
+        bench.arrange("A2", Situation.PAID)
+        (right,) = await bench.gateway.ask(["A2"])
+        assert right.clock_off is None or abs(right.clock_off) < timedelta(seconds=5)
+
+    @pytest.mark.parametrize("situation", CLOSING)
+    async def test_closing_comes_to_what_the_gateway_says(self, bench: GatewayBench, situation: Situation) -> None:
+        """Where it has no way to close, that is said."""
+        if Situation.CLOSABLE in bench.without:
+            bench.arrange("A1", Situation.UNPAID)
+            assert isinstance(await bench.gateway.close_trade("A1"), NotClosed)
+            return
+        _arrange(bench, situation)
+        reply = await bench.gateway.close_trade("A1")
+        assert type(reply) is CLOSING[situation], reply
+        assert bench.arrivals() <= ARRIVALS_MAX
+        if isinstance(reply, NotClosed | Unavailable):
+            assert reply.reason.isprintable()
+
+    async def test_the_next_ask_proves_the_close(self, bench: GatewayBench) -> None:
+        """And closing again does no harm."""
+        _arrange(bench, Situation.CLOSABLE)
+        await bench.gateway.close_trade("A1")
+        (reply,) = await bench.gateway.ask(["A1"])
+        assert isinstance(reply.answer, Closed), reply.answer
+        assert reply.verified
+        assert isinstance(await bench.gateway.close_trade("A1"), TradeClosed | NotClosed)
+
+    @pytest.mark.parametrize("number", UNASKABLE, ids=ascii)
+    async def test_what_cannot_be_a_number_is_not_closed(self, bench: GatewayBench, number: str) -> None:
+        """Nor does it reach the wire."""
+        assert isinstance(await bench.gateway.close_trade(number), NotClosed)
+        assert bench.arrivals() == 0
+
+    async def test_after_a_restart_it_answers_as_before(self, bench: GatewayBench) -> None:
+        """With what it kept, with nothing, with garbage, and with a memory that fails: it is a cache."""
+        _arrange(bench, Situation.PAID)
+        await bench.gateway.ask(["A1"])
+        assert all(len(text) <= KEPT_LENGTH_MAX for text in bench.memory.kept.values())
+        garbled = KeptInMind()
+        garbled.kept = dict.fromkeys(bench.memory.kept, '{"\x00[')
+        for memory in (bench.memory, KeptInMind(), garbled, Unwilling()):
+            gateway = bench.reopen(memory)
+            (reply,) = await gateway.ask(["A1"])
+            await gateway.close()
+            assert isinstance(reply.answer, Paid), reply.answer
+            assert reply.verified
+
+
+def _arrange(bench: GatewayBench, situation: Situation) -> None:
+    if situation in bench.without:
+        pytest.skip(f"declared absent by the bench: {situation.value}")
+    bench.arrange("A1", situation)
+
+
+async def _ask_in(bench: GatewayBench, situation: Situation) -> Reply:
+    _arrange(bench, situation)
+    (reply,) = await bench.gateway.ask(["A1"])
+    return reply
+
 
 async def _ask_eight(gateway: Gateway) -> None:
     await gateway.ask([f"N{position}" for position in range(8)])
+
+
+class Unwilling:
+    """A memory that cannot be used."""
+
+    async def recall(self, name: str) -> str | None:
+        """Fail."""
+        raise PortError(f"cannot recall {name}")
+
+    async def remember(self, name: str, text: str) -> None:
+        """Fail."""
+        raise PortError(f"cannot keep {len(text)} characters as {name}")

@@ -5,25 +5,24 @@ Two `MemoryLedger` over one `Shelf` are two processes over one database: the one
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.domain.case import digest_of
 from reconciler.domain.history import History
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ports import (
+    Acted,
     Batch,
     Begun,
     Case,
+    CaseAct,
     CaseId,
     CaseOutcome,
-    CaseReport,
-    EndCases,
     Entry,
+    HeldUp,
     Intention,
     IntentionId,
     LedgerUnavailable,
@@ -32,7 +31,7 @@ from reconciler.ports import (
     Outcome,
     Overtaken,
     Question,
-    Reported,
+    Settled,
     Story,
     StoryEntry,
     Taken,
@@ -40,6 +39,7 @@ from reconciler.ports import (
     WatchCounts,
     WatchId,
 )
+from reconciler.testing import ledger_cases
 from reconciler.testing.shelf import (
     ENTRY_KINDS,
     INTERRUPTIONS_MAX,
@@ -50,7 +50,9 @@ from reconciler.testing.shelf import (
     Watched,
     apply_update,
     as_open,
+    chained,
     claims_payment,
+    held_up_of,
     history_of,
     identity,
     wake,
@@ -96,28 +98,28 @@ class MemoryLedger:
         if not new:
             return 0
         with self._writing() as contents:
-            known = {identity(item.watch) for item in contents.watches.values()}
-            before = len(known)
+            before = len(contents.watches)
             for item in new:
                 contents.numbered += 1
                 watch = Watch(WatchId(contents.numbered), item.attempt, item.next_ask_at)
-                if identity(watch) not in known:
-                    known.add(identity(watch))
-                    contents.watches[watch.id] = Watched(watch)
+                known = contents.watched(item.attempt.order_key)
+                if identity(watch) not in map(identity, (one.watch for one in known)):
+                    contents.add_watch(watch)
                 elif item.waits_at is not None:
                     self._wake_paid(contents, watch, item.waits_at)
-            return len(known) - before
+            return len(contents.watches) - before
 
     def _wake_paid(self, contents: Contents, again: Watch, waits_at: datetime) -> None:
-        for item in contents.watches.values():
+        for item in contents.watched(again.attempt.order_key):
             ended_at = item.watch.ended_at
             if identity(item.watch) == identity(again) and item.was_paid and ended_at and ended_at < waits_at:
                 item.watch = replace(item.watch, ended_at=None, next_ask_at=again.next_ask_at)
+                contents.awake(item)
 
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
         """Take due watches."""
-        self._check()
-        due = [item for item in self._of(channel) if item.due_at is not None and item.due_at <= now]
+        contents = self._check()
+        due = [item for item in contents.open_at(channel) if item.due_at is not None and item.due_at <= now]
         if not due or limit < 1:
             return ()
         trusted = [item for item in due if item.interruptions <= INTERRUPTIONS_MAX]
@@ -144,14 +146,23 @@ class MemoryLedger:
 
     async def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when the next one is due."""
-        return min((item.due_at for item in self._of(channel) if item.due_at), default=None)
+        return min((item.due_at for item in self._read().open_at(channel) if item.due_at), default=None)
 
     async def wake(self, order_keys: Sequence[OrderKey], at: datetime) -> None:
         """Make these orders' watches due."""
         with self._writing() as contents:
-            for item in contents.watches.values():
-                if item.watch.attempt.order_key in order_keys:
-                    wake(item, at)
+            for key in order_keys:
+                for item in contents.watched(key):
+                    wake(contents, item, at)
+
+    async def wake_later(self, at: datetime) -> int:
+        """Make due what is due later."""
+        with self._writing() as contents:
+            later = [item for item in contents.watches.values() if item.due_at is not None and item.due_at > at]
+            for item in later:
+                item.leased_until = None
+                wake(contents, item, at)
+            return len(later)
 
     async def wake_would_settle(self, at: datetime) -> int:
         """Make due what observing would have settled."""
@@ -162,7 +173,7 @@ class MemoryLedger:
                 if item.watch.last_decision == "would_settle" and not item.watch.ended_at
             ]
             for item in found:
-                wake(item, at)
+                wake(contents, item, at)
             return len(found)
 
     async def histories(self, questions: Sequence[Question]) -> Sequence[History]:
@@ -183,7 +194,7 @@ class MemoryLedger:
             raise ValueError(f"an intention settles one order or several different ones, not {keys}")
         with self._writing() as contents:
             payment = (intention.channel, intention.transaction_id)
-            claims = [item for item in contents.intentions.values() if item.payment == payment and claims_payment(item)]
+            claims = [item for item in contents.spenders(*payment) if claims_payment(item)]
             if spent := [key for item in claims if item.outcome for key in item.keys]:
                 return Taken(next((key for key in spent if key in keys), spent[0]))
             for item in claims:
@@ -197,7 +208,7 @@ class MemoryLedger:
                     item.outcome = Outcome.SUPERSEDED
                     self._note(contents, "superseded", item, now)
             begun = Intended(IntentionId(f"intention-{contents.head[0] + 1}"), intention, now)
-            contents.intentions[begun.id] = begun
+            contents.add_intention(begun)
             self._note(contents, "settle_begun", begun, now)
             return Begun(begun.id)
 
@@ -211,14 +222,24 @@ class MemoryLedger:
             if item is None or item.outcome not in {None, outcome}:
                 raise ValueError(f"intention {intention} is not open")
             if item.outcome is outcome:
-                return [self._report(contents, report, now) for report in batch.cases]
-            item.outcome = outcome
+                append = self._appending(contents, now)
+                return [ledger_cases.report(contents, report, now, append) for report in batch.cases]
+            item.outcome, item.concluded_at = outcome, now
             self._note(contents, ENTRY_KINDS[outcome], item, now, why)
             return self._apply(contents, batch, now)
 
     async def open_intentions(self) -> Sequence[OpenIntention]:
         """Give the open ones."""
         return [as_open(item) for item in self._read().intentions.values() if item.outcome is None]
+
+    async def settled(self, since: datetime) -> Settled:
+        """Count what was settled since then."""
+        ours = [
+            item
+            for item in self._read().intentions.values()
+            if item.outcome is Outcome.SETTLED and item.concluded_at is not None and item.concluded_at >= since
+        ]
+        return Settled(sum(len(item.keys) for item in ours), sum(item.intention.amount.fen for item in ours))
 
     async def story(self, number: str) -> Story:
         """Tell the story."""
@@ -229,7 +250,7 @@ class MemoryLedger:
         named += [(e.entry.order_key or OrderKey(""), e.entry.order_no, e.entry.out_trade_no) for e in contents.entries]
         keys = {names[0] for names in named if number in names}
         return Story(
-            watches=tuple(w.watch for w in contents.watches.values() if w.watch.attempt.order_key in keys),
+            watches=tuple(item.watch for key in sorted(keys) for item in contents.watched(key)),
             entries=tuple(e for e in contents.entries if e.entry.order_key in keys),
             cases=tuple(case for case in contents.cases.values() if case.order_key in keys),
             intentions=tuple(
@@ -245,11 +266,21 @@ class MemoryLedger:
         """Give one case."""
         return self._read().cases.get(case)
 
+    async def handle(self, acts: Sequence[CaseAct], now: datetime) -> Sequence[Acted]:
+        """Write what a person does."""
+        with self._writing() as contents:
+            append = self._appending(contents, now)
+            return [ledger_cases.handle(contents, act, now, append) for act in acts]
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
         open_ = [item.due_at for item in self._read().watches.values() if item.due_at is not None]
         due = [at for at in open_ if at <= now]
         return WatchCounts(len(open_), len(due), len(self._read().watches) - len(open_), min(due, default=None))
+
+    async def held_up(self, channel: ChannelName, now: datetime) -> HeldUp:
+        """Say what is held up."""
+        return held_up_of(self._of(channel), now)
 
     async def head(self) -> tuple[int, str]:
         """Give the chain's head."""
@@ -266,7 +297,7 @@ class MemoryLedger:
                 if item.watch.ended_at and item.watch.ended_at < before and item.watch.attempt.order_key not in waiting
             ]
             for watch in gone:
-                del contents.watches[watch]
+                contents.forget_watch(watch)
             kept = {
                 line.entry.evidence.digest()
                 for line in contents.entries
@@ -282,12 +313,6 @@ class MemoryLedger:
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    def resolve(self, case: CaseId, *, final: bool = False) -> None:
-        """End a case as a person would, so that the same facts stay silent."""
-        found = self.shelf.contents.cases[case]
-        self.shelf.contents.cases[case] = replace(found, ended_at=found.opened_at, ending="resolved", final=final)
-        self.shelf.contents.resolved[case] = digest_of(found.kind, found.facts)
-
     def _read(self) -> Contents:
         if self.shelf.unavailable is not None:
             raise LedgerUnavailable(self.shelf.unavailable)
@@ -296,26 +321,26 @@ class MemoryLedger:
     def _of(self, channel: ChannelName) -> list[Watched]:
         return [item for item in self._read().watches.values() if item.watch.attempt.channel == channel]
 
-    def _check(self) -> None:
+    def _check(self) -> Contents:
         contents = self._read()
         if self._left_at is None or self._overtaken or self._left_at != (contents.epoch, contents.head):
             self._overtaken = self._left_at is not None
             raise Overtaken("another process has led since" if self._overtaken else "this process does not lead")
+        return contents
 
     @contextmanager
     def _writing(self) -> Iterator[Contents]:
         """Hold the pen. All or none is the block's own duty: what can fail comes first in it."""
-        self._check()
-        contents = self.shelf.contents
+        contents = self._check()
         yield contents
         self._left_at = (contents.epoch, contents.head)
 
+    def _appending(self, contents: Contents, now: datetime) -> ledger_cases.Append:
+        return lambda entry: self._append(contents, entry, now)
+
     def _append(self, contents: Contents, entry: Entry, now: datetime) -> None:
         number, before = contents.head
-        body = json.dumps(dict(entry.body), sort_keys=True, allow_nan=False)
-        material = f"{before} {number + 1} {now.isoformat()} {entry.kind} {entry.order_key} {body}"
-        digest = hashlib.sha256(material.encode("utf-8", "replace")).hexdigest()
-        contents.entries.append(StoryEntry(number + 1, now, entry, digest))
+        contents.add_entry(StoryEntry(number + 1, now, entry, chained(before, number + 1, now, entry)))
 
     def _note(self, contents: Contents, kind: str, item: Intended, now: datetime, why: str = "") -> None:
         intended = item.intention
@@ -332,59 +357,13 @@ class MemoryLedger:
     def _apply(self, contents: Contents, batch: Batch, now: datetime) -> list[CaseOutcome]:
         for entry in batch.entries:
             self._append(contents, entry, now)
+        contents.marks.update({mark.name: mark.value for mark in batch.marks})
         for update in batch.updates:
             apply_update(contents, update, now)
+        append = self._appending(contents, now)
         for end in batch.ends:
-            self._end(contents, end, now)
-        return [self._report(contents, report, now) for report in batch.cases]
-
-    def _end(self, contents: Contents, end: EndCases, now: datetime) -> None:
-        for case in list(contents.cases.values()):
-            about_it = not end.out_trade_no or case.out_trade_no in {"", end.out_trade_no}
-            if case.order_key == end.order_key and about_it and not case.ended_at:
-                contents.cases[case.id] = replace(case, ended_at=now, ending=end.ending)
-                body = {"case": case.id, "case_kind": case.kind.value, "ending": end.ending}
-                self._append(
-                    contents,
-                    Entry("case_ended", case.order_key, case.order_no, case.channel, case.out_trade_no, body),
-                    now,
-                )
-
-    def _report(self, contents: Contents, item: CaseReport, now: datetime) -> CaseOutcome:
-        digest = digest_of(item.kind, item.facts)
-        same = [case for case in contents.cases.values() if (case.order_key, case.kind) == (item.order_key, item.kind)]
-        body = {"case_kind": item.kind.value, "why": item.why, "facts": [str(fact) for fact in item.facts]}
-        entry = Entry("", item.order_key, item.order_no, item.channel, item.out_trade_no, body, item.evidence, item.key)
-        for case in same:
-            if case.ended_at:
-                continue
-            if item.only_new:
-                return CaseOutcome(Reported.REPEATED, case.id)
-            repeated = replace(case, repeated=case.repeated + 1)
-            if digest_of(case.kind, case.facts) != digest:
-                repeated = replace(
-                    repeated, why=item.why, facts=item.facts, channel=item.channel, out_trade_no=item.out_trade_no
-                )
-                self._append(contents, replace(entry, kind="case_repeated"), now)
-            contents.cases[case.id] = repeated
-            return CaseOutcome(Reported.REPEATED, case.id)
-        for case in reversed(same):
-            if contents.resolved.get(case.id) == digest:
-                return CaseOutcome(Reported.SILENT, case.id)
-        opened = Case(
-            CaseId(len(contents.cases) + 1),
-            item.kind,
-            item.order_key,
-            item.order_no,
-            item.channel,
-            item.out_trade_no,
-            item.why,
-            item.facts,
-            now,
-        )
-        contents.cases[opened.id] = opened
-        self._append(contents, replace(entry, kind="case_opened"), now)
-        return CaseOutcome(Reported.OPENED, opened.id)
+            ledger_cases.end(contents, end, now, append)
+        return [ledger_cases.report(contents, report, now, append) for report in batch.cases]
 
 
 def _refuse_unwritable(batch: Batch) -> None:

@@ -5,6 +5,7 @@ Subclass `LedgerConformance` in a test module, as `TestMyLedger`, and override t
 
 from __future__ import annotations
 
+from reconciler.testing.ledger_conformance_cases import CaseConformance
 from reconciler.testing.ledger_conformance_history import HistoryConformance
 from reconciler.testing.ledger_conformance_settling import SettlingConformance
 from reconciler.testing.ledger_conformance_watches import WatchConformance
@@ -13,5 +14,5 @@ from reconciler.testing.ledger_examples import Bench
 __all__ = ["Bench", "LedgerConformance"]
 
 
-class LedgerConformance(WatchConformance, SettlingConformance, HistoryConformance):
+class LedgerConformance(WatchConformance, SettlingConformance, CaseConformance, HistoryConformance):
     """The suite."""

@@ -13,6 +13,8 @@ from reconciler.domain.case import CaseKind
 from reconciler.domain.history import KnownAttempt, Settlement
 from reconciler.domain.order import OrderKey
 from reconciler.ports import (
+    TRADE_CLOSE_BEGUN,
+    TRADE_CLOSE_ENDED,
     Batch,
     EndCases,
     Entry,
@@ -20,13 +22,13 @@ from reconciler.ports import (
     NewWatch,
     Outcome,
     Question,
+    Resolve,
 )
 from reconciler.testing.ledger_examples import (
     CHANNEL,
     LATER,
     NOW,
     OTHER,
-    Bench,
     Leading,
     attempt,
     begin,
@@ -96,7 +98,7 @@ class HistoryConformance(Leading):
         first, second = sorted(await lease(ledger, 9), key=lambda watch: watch.id)
         for shows_paid in (True, False):
             await ledger.record(Batch(updates=(replace(update(first), shows_paid=shows_paid),)), NOW)
-        await ledger.record(Batch(cases=(report("2", kind=CaseKind.DUPLICATE_PAYMENT),)), NOW)
+        await ledger.record(Batch(cases=(report("2", kind=CaseKind.PAID_AFTER_REFUND),)), NOW)
         assert [history.was_paid for history in await ledger.histories([Question(first), Question(second)])] == [
             True
         ] * 2
@@ -108,15 +110,31 @@ class HistoryConformance(Leading):
         (history,) = await ledger.histories([Question(replace(watch, untrusted_run=3))])
         assert (history.was_paid, history.untrusted_run, history.last_verified) == (False, 3, "Paid")
 
-    async def test_a_history_knows_open_and_final_cases(self, bench: Bench, ledger: Ledger) -> None:
+    async def test_a_history_knows_open_and_final_cases(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
         (watch,) = await lease(ledger, 9)
         (outcome,) = await ledger.record(Batch(cases=(report(),)), NOW)
         (asked,) = await ledger.histories([Question(watch)])
-        await bench.resolve(outcome.case, final=True)
+        await ledger.handle([Resolve(outcome.case, "li", "refunded", final=True)], NOW)
         (resolved,) = await ledger.histories([Question(watch)])
         assert (asked.open_cases, asked.resolved_for_good) == (frozenset({CaseKind.AMOUNT_MISMATCH}), False)
         assert (resolved.open_cases, resolved.resolved_for_good) == (frozenset(), True)
+
+    async def test_a_history_knows_what_came_of_closing_this_very_trade(self, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("1", number="N1b"), NOW)], NOW)
+        first, other = sorted(await lease(ledger, 9), key=lambda watch: watch.id)
+
+        async def known() -> list[tuple[bool, str]]:
+            found = await ledger.histories([Question(first), Question(other)])
+            return [(history.close_begun, history.close_outcome) for history in found]
+
+        line = Entry(TRADE_CLOSE_BEGUN, OrderKey("1"), "A1", CHANNEL, "N1")
+        assert await known() == [(False, ""), (False, "")]
+        await ledger.record(Batch(entries=(line,)), NOW)
+        assert await known() == [(True, ""), (False, "")]
+        ended = replace(line, kind=TRADE_CLOSE_ENDED, body={"outcome": "closed at the gateway"})
+        await ledger.record(Batch(entries=(ended, replace(ended, channel=OTHER, body={"outcome": "another's"}))), NOW)
+        assert await known() == [(True, "closed at the gateway"), (False, "")]
 
     async def test_no_question_has_no_history(self, ledger: Ledger) -> None:
         assert list(await ledger.histories([])) == []

@@ -16,15 +16,17 @@ from reconciler.ports import (
     Entry,
     IntentionId,
     Ledger,
+    Mark,
     Outcome,
     Reported,
+    Resolve,
+    Settled,
     Taken,
 )
 from reconciler.testing.ledger_examples import (
     LATER,
     NOW,
     OTHER,
-    Bench,
     Leading,
     begin,
     evidence,
@@ -116,6 +118,25 @@ class SettlingConformance(Leading):
         assert settled.body["transaction_id"] == "T1"
         assert settled.body["why"] == "one row"
 
+    async def test_what_was_settled_since_some_time_is_counted_by_order_and_by_payment(self, ledger: Ledger) -> None:
+        begun = await begin(ledger, intention("1"))
+        await ledger.conclude(begun, Outcome.SETTLED, "done", Batch(), NOW)
+        begun = await begin(ledger, intention("2", "3", transaction_id="T2"))
+        await ledger.conclude(begun, Outcome.SETTLED, "done", Batch(), LATER)
+        for number, outcome in enumerate((Outcome.CALLBACK_WON, Outcome.REFUSED, Outcome.SUPERSEDED)):
+            begun = await begin(ledger, intention(f"n{number}", transaction_id=f"N{number}"))
+            await ledger.conclude(begun, outcome, "not by us", Batch(), LATER)
+        await begin(ledger, intention("4", transaction_id="T4"))
+        assert await ledger.settled(NOW) == Settled(3, 3 * 9900)
+        assert await ledger.settled(LATER) == Settled(2, 2 * 9900)
+        assert await ledger.settled(LATER + (LATER - NOW)) == Settled(0, 0)
+
+    async def test_a_batch_sets_marks_with_the_rest(self, ledger: Ledger) -> None:
+        await ledger.record(Batch(marks=(Mark("a", "1"), Mark("b", "2"))), NOW)
+        await ledger.record(Batch(marks=(Mark("a", "3"),), entries=(Entry("noted", OrderKey("1")),)), NOW)
+        assert (await ledger.mark("a"), await ledger.mark("b")) == ("3", "2")
+        assert await kinds(ledger, "1") == ["noted"]
+
     # cases
 
     async def test_a_case_is_opened_once_and_repeated_after(self, ledger: Ledger) -> None:
@@ -147,9 +168,9 @@ class SettlingConformance(Leading):
         assert [case.id for case in await ledger.cases()] == [again.case]
         assert [case.id for case in await ledger.cases(with_ended=True)] == [first.case, again.case]
 
-    async def test_facts_that_were_resolved_stay_silent(self, bench: Bench, ledger: Ledger) -> None:
+    async def test_facts_that_were_resolved_stay_silent(self, ledger: Ledger) -> None:
         (opened,) = await ledger.record(Batch(cases=(report(),)), NOW)
-        await bench.resolve(opened.case, final=False)
+        await ledger.handle([Resolve(opened.case, "li", "refunded", final=False)], NOW)
         same, other = await ledger.record(Batch(cases=(report(), report(theirs="97.00"))), NOW)
         assert (same.reported, same.case) == (Reported.SILENT, opened.case)
         assert other.reported is Reported.OPENED

@@ -14,6 +14,7 @@ from reconciler.ports import (
     Ask,
     Batch,
     Entry,
+    HeldUp,
     Ledger,
     NewWatch,
     Overtaken,
@@ -190,6 +191,15 @@ class WatchConformance(Leading):
         await ledger.wake([OrderKey("1")], NOW)
         assert await ledger.next_due(CHANNEL) == LATER
 
+    async def test_what_is_due_later_is_woken_leased_or_not_and_what_has_ended_sleeps_on(self, ledger: Ledger) -> None:
+        dues = {"1": NOW, "2": LATER, "3": NOW}
+        await ledger.watch([NewWatch(attempt(key), due) for key, due in dues.items()], NOW)
+        _, ended = await lease(ledger, 9)
+        await ledger.record(Batch(updates=(update(ended, ended=True),)), NOW)
+        assert await ledger.wake_later(NOW) == 2
+        assert set(keys(await lease(ledger, 9))) == dues.keys() - {ended.attempt.order_key}
+        assert await ledger.wake_later(LATER) == 0
+
     async def test_what_was_only_observed_is_woken_to_be_settled(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt(key), NOW) for key in "123"], NOW)
         watches = await lease(ledger, 9)
@@ -238,3 +248,33 @@ class WatchConformance(Leading):
         await ledger.watch([NewWatch(attempt(str(place)), at) for place, at in enumerate(due)], NOW)
         counted = await ledger.counts(NOW)
         assert (counted.open, counted.due, counted.ended, counted.oldest_due_at) == (3, 2, 0, due[0])
+
+    async def test_what_is_overdue_or_came_to_nothing_is_held_up_and_since_when(self, ledger: Ledger) -> None:
+        due = [NOW - timedelta(minutes=3), NOW, NOW + timedelta(microseconds=1), NOW + timedelta(hours=1)]
+        await ledger.watch([NewWatch(attempt(str(place)), at) for place, at in enumerate(due)], NOW)
+        await ledger.watch([NewWatch(attempt("9", OTHER), NOW - timedelta(hours=9))], NOW)
+        assert await ledger.held_up(CHANNEL, NOW) == HeldUp(2, due[0])
+        await lease(ledger, 9)
+        assert await ledger.held_up(CHANNEL, NOW) == HeldUp(2, due[0]), "under a lease it waits as before"
+        assert await ledger.held_up(OTHER, NOW) == HeldUp(1, NOW - timedelta(hours=9))
+
+    async def test_what_came_to_nothing_is_held_up_since_its_last_answer_until_it_is_answered(
+        self, ledger: Ledger
+    ) -> None:
+        await ledger.watch([NewWatch(attempt(key, age_s=600), NOW) for key in "123"], NOW)
+        first, second, third = sorted(await lease(ledger, 9), key=lambda watch: watch.id)
+        soon, answered = NOW + timedelta(minutes=5), NOW - timedelta(minutes=4)
+        failed = [
+            replace(update(watch), next_ask_at=soon, last_answered_at=at, failures=2)
+            for watch, at in ((first, answered), (second, None))
+        ]
+        await ledger.record(Batch(updates=(*failed, update(third))), NOW)
+        assert await ledger.held_up(CHANNEL, NOW) == HeldUp(2, second.attempt.created_at)
+        await ledger.record(Batch(updates=(update(second, ended=True),)), NOW)
+        assert await ledger.held_up(CHANNEL, NOW) == HeldUp(1, answered)
+        await ledger.record(Batch(updates=(update(first),)), NOW)
+        assert await ledger.held_up(CHANNEL, NOW) == HeldUp(0, None)
+
+    async def test_an_order_with_two_attempts_at_one_channel_is_held_up_once(self, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("1", number="N1b"), NOW)], NOW)
+        assert (await ledger.held_up(CHANNEL, NOW)).orders == 1

@@ -14,7 +14,6 @@ from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey, OrderState
 from reconciler.ports import (
     Begun,
-    CaseId,
     CaseReport,
     Intention,
     IntentionId,
@@ -34,10 +33,6 @@ class Bench(Protocol):
 
     async def open(self) -> Ledger:
         """Open the ledger once more, as another process would. The bench closes it."""
-        ...
-
-    async def resolve(self, case: CaseId, *, final: bool) -> None:
-        """End a case as a person does."""
         ...
 
     async def raise_epoch(self) -> None:

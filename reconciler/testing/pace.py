@@ -12,7 +12,7 @@ class FreePace:
         self.space = space
         """How many asks may be under way at once."""
         self.inside = 0
-        self.heard: list[Answer] = []
+        self.heard: list[Answer | None] = []
         """Every answer that a turn ended with, in order."""
 
     def room(self) -> int:
@@ -23,7 +23,12 @@ class FreePace:
         """Take a turn at once."""
         self.inside += 1
 
-    def leave(self, answer: Answer) -> None:
+    async def again(self) -> None:
+        """Start again at once."""
+        if self.inside == 0:
+            raise RuntimeError("again() without enter()")
+
+    def leave(self, answer: Answer | None) -> None:
         """Give the turn back, and remember the answer."""
         if self.inside == 0:
             raise RuntimeError("leave() without enter()")

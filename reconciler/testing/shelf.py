@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History, KnownAttempt, Settlement
-from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.domain.order import Attempt, ChannelName, OrderKey
 from reconciler.ports import (
+    HELD_UP_MAX,
+    TRADE_CLOSE_BEGUN,
+    TRADE_CLOSE_ENDED,
     Case,
     CaseId,
+    Entry,
+    HeldUp,
     Intention,
     IntentionId,
     OpenIntention,
@@ -26,7 +34,7 @@ ASKS_KEPT = 32
 SHARE_OF_OLDEST = 4
 INTERRUPTIONS_MAX = 3
 MOVED = (Outcome.SETTLED, Outcome.CALLBACK_WON)
-PAID_IN_THE_SHOP = {CaseKind.DUPLICATE_PAYMENT, CaseKind.PAID_AFTER_REFUND, CaseKind.PAID_WITHOUT_PAYMENT}
+PAID_IN_THE_SHOP = {CaseKind.PAID_AFTER_REFUND, CaseKind.PAID_WITHOUT_PAYMENT}
 ENTRY_KINDS = {
     Outcome.SETTLED: "settled",
     Outcome.CALLBACK_WON: "callback_won",
@@ -60,6 +68,7 @@ class Intended:
     intention: Intention
     begun_at: datetime
     outcome: Outcome | None = None
+    concluded_at: datetime | None = None
 
     @property
     def keys(self) -> list[OrderKey]:
@@ -74,7 +83,7 @@ class Intended:
 
 @dataclass(slots=True)
 class Contents:
-    """Every table."""
+    """Every table, and what finds its rows."""
 
     epoch: int = 0
     marks: dict[str, str] = field(default_factory=dict)
@@ -84,11 +93,87 @@ class Contents:
     resolved: dict[CaseId, str] = field(default_factory=dict)
     entries: list[StoryEntry] = field(default_factory=list)
     numbered: int = 0
+    _watches_of: dict[OrderKey, list[WatchId]] = field(default_factory=dict)
+    _intentions_of: dict[OrderKey, list[IntentionId]] = field(default_factory=dict)
+    _spenders: dict[tuple[ChannelName, str], list[IntentionId]] = field(default_factory=dict)
+    _closings: dict[tuple[str, str, str], list[StoryEntry]] = field(default_factory=dict)
+    _awake: dict[ChannelName, dict[WatchId, None]] = field(default_factory=dict)
+    """Watches that are open, and some that were."""
 
     @property
     def head(self) -> tuple[int, str]:
         """The last entry's number and hash."""
         return (self.entries[-1].id, self.entries[-1].hash) if self.entries else (0, "0" * 64)
+
+    def add_watch(self, watch: Watch) -> None:
+        """Keep a new watch, to be found by its order too."""
+        self.watches[watch.id] = item = Watched(watch)
+        self._watches_of.setdefault(watch.attempt.order_key, []).append(watch.id)
+        self.awake(item)
+
+    def awake(self, item: Watched) -> None:
+        """Note that a watch is open, or may be again."""
+        self._awake.setdefault(item.watch.attempt.channel, {})[item.watch.id] = None
+
+    def forget_watch(self, watch: WatchId) -> None:
+        """Drop it."""
+        attempt = self.watches.pop(watch).watch.attempt
+        self._watches_of[attempt.order_key].remove(watch)
+        self._awake[attempt.channel].pop(watch, None)
+
+    def watched(self, key: OrderKey) -> list[Watched]:
+        """Give an order's watches, the oldest first."""
+        return [self.watches[watch] for watch in self._watches_of.get(key, ())]
+
+    def open_at(self, channel: ChannelName) -> list[Watched]:
+        """Give a channel's open watches, the oldest first."""
+        awake = self._awake.get(channel, {})
+        for watch in [watch for watch in awake if self.watches[watch].watch.ended_at]:
+            del awake[watch]
+        return [self.watches[watch] for watch in sorted(awake)]
+
+    def add_intention(self, item: Intended) -> None:
+        """Keep a new intention, to be found by its orders and its payment too."""
+        self.intentions[item.id] = item
+        for key in item.keys:
+            self._intentions_of.setdefault(key, []).append(item.id)
+        self._spenders.setdefault(item.payment, []).append(item.id)
+
+    def intended(self, key: OrderKey) -> list[Intended]:
+        """Give an order's intentions, the oldest first."""
+        return [self.intentions[item] for item in self._intentions_of.get(key, ())]
+
+    def spenders(self, channel: ChannelName, transaction_id: str | None) -> list[Intended]:
+        """Give the intentions that spend a payment, the oldest first."""
+        return [self.intentions[item] for item in self._spenders.get((channel, transaction_id or ""), ())]
+
+    def add_entry(self, line: StoryEntry) -> None:
+        """Keep the next entry; what is about closing a trade is found by the attempt."""
+        self.entries.append(line)
+        if line.entry.kind in {TRADE_CLOSE_BEGUN, TRADE_CLOSE_ENDED}:
+            about = (line.entry.order_key or "", line.entry.channel or "", line.entry.out_trade_no)
+            self._closings.setdefault(about, []).append(line)
+
+    def closings(self, attempt: Attempt) -> list[Entry]:
+        """Give what was written about closing an attempt's trade, the oldest first."""
+        return [line.entry for line in self._closings.get((attempt.order_key, *attempt.number), ())]
+
+    def copy(self) -> Contents:
+        """Give a backup: what is written to the one from now on is not in the other."""
+        return replace(
+            self,
+            marks=dict(self.marks),
+            watches={watch: replace(item) for watch, item in self.watches.items()},
+            intentions={name: replace(item) for name, item in self.intentions.items()},
+            cases=dict(self.cases),
+            resolved=dict(self.resolved),
+            entries=list(self.entries),
+            _watches_of={key: list(watches) for key, watches in self._watches_of.items()},
+            _intentions_of={key: list(items) for key, items in self._intentions_of.items()},
+            _spenders={payment: list(items) for payment, items in self._spenders.items()},
+            _closings={about: list(lines) for about, lines in self._closings.items()},
+            _awake={channel: dict(watches) for channel, watches in self._awake.items()},
+        )
 
 
 @dataclass(slots=True)
@@ -97,6 +182,13 @@ class Shelf:
 
     contents: Contents = field(default_factory=Contents)
     unavailable: str | None = None
+
+
+def chained(before: str, number: int, at: datetime, entry: Entry) -> str:
+    """Give the hash of an entry behind the one with the hash `before`, without its evidence, which may be pruned."""
+    body = json.dumps(dict(entry.body), sort_keys=True, allow_nan=False)
+    material = f"{before} {number} {at.isoformat()} {entry.kind} {entry.order_key} {body}"
+    return hashlib.sha256(material.encode("utf-8", "replace")).hexdigest()
 
 
 def identity(watch: Watch) -> tuple[str, str, str]:
@@ -123,8 +215,9 @@ def as_open(item: Intended) -> OpenIntention:
     )
 
 
-def wake(item: Watched, at: datetime) -> None:
+def wake(contents: Contents, item: Watched, at: datetime) -> None:
     """Make it due at `at`, or when its lease ends."""
+    contents.awake(item)
     item.watch = replace(item.watch, next_ask_at=at, ended_at=None)
     if item.leased_until is not None and item.leased_until <= at:
         item.leased_until = None
@@ -147,23 +240,44 @@ def apply_update(contents: Contents, update: WatchUpdate, now: datetime) -> None
         ended_at=(item.watch.ended_at or now) if update.ended else None,
         asks=asks[-ASKS_KEPT:],
     )
+    contents.awake(item)
     item.leased_until, item.interruptions = None, 0
     item.last_verified = update.last_verified or item.last_verified
     item.transaction_id = update.transaction_id or item.transaction_id
     item.was_paid |= update.shows_paid
 
 
+def held_up_of(watched: Sequence[Watched], now: datetime) -> HeldUp:
+    """Say what is overdue, or came to nothing when it was last asked."""
+    held = {
+        item.watch.id: item.watch
+        for item in watched
+        if not item.watch.ended_at and (item.watch.failures > 0 or item.watch.next_ask_at <= now)
+    }
+    since = [
+        (watch.last_answered_at or watch.attempt.created_at) if watch.failures else watch.next_ask_at
+        for watch in held.values()
+    ]
+    orders = {watch.attempt.order_key for watch in held.values()}
+    return HeldUp(min(len(orders), HELD_UP_MAX), min(since, default=None))
+
+
 def history_of(contents: Contents, question: Question) -> History:
     """Give what is known beside one attempt."""
     attempt = question.watch.attempt
     key = attempt.order_key
-    watched = [item for item in contents.watches.values() if item.watch.attempt.order_key == key]
+    watched = contents.watched(key)
     cases = [case for case in contents.cases.values() if case.order_key == key]
-    moved = [item for item in contents.intentions.values() if item.outcome in MOVED]
-    own = [item.intention for item in moved if key in item.keys]
+    own = [item.intention for item in contents.intended(key) if item.outcome in MOVED]
     movers = [
-        member for item in moved if item.payment == (attempt.channel, question.transaction_id) for member in item.keys
+        member
+        for item in contents.spenders(attempt.channel, question.transaction_id)
+        if item.outcome in MOVED
+        for member in item.keys
     ]
+    closings = contents.closings(attempt)
+    endings = (entry.body for entry in reversed(closings) if entry.kind == TRADE_CLOSE_ENDED)
+    ended: Mapping[str, object] = next(endings, {})
     return History(
         others=tuple(
             KnownAttempt(*item.watch.attempt.number, item.last_verified, item.transaction_id)
@@ -181,4 +295,11 @@ def history_of(contents: Contents, question: Question) -> History:
         ),
         resolved_for_good=any(case.final for case in cases),
         open_cases=frozenset(case.kind for case in cases if not case.ended_at),
+        resolved=frozenset(contents.resolved[case.id] for case in cases if case.id in contents.resolved),
+        approved=frozenset(
+            case.digest for case in cases if case.approved and (case.channel, case.out_trade_no) == attempt.number
+        ),
+        close_begun=bool(closings),
+        close_outcome=str(ended.get("outcome", "")),
+        close_refused=ended.get("refused") is True,
     )

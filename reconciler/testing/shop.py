@@ -4,6 +4,8 @@ shop = MemoryShop()
 shop.put("1", out_trade_no="A1", amount=Money(9900), created_at=clock.now())
 shop.before_settle = lambda move: shop.change("1", state=OrderState.PAID, transaction_id="T1")  # the callback wins
 shop.fail("read", ShopUnavailable("gone"))  # the next read, once
+shop.table.locked.add("1")  # another session has the row locked
+shop.table.obstacle = "no right; run: GRANT …"  # no row can be written
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from reconciler.domain.order import (
     UnreadableOrder,
     is_askable,
 )
-from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Page, PortError, Position
+from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Page, PortError, Position, RowBusy, ShopReadOnly
 
 ALIPAY = ChannelName("alipay-main")
 CNY_1 = Money(100)
@@ -73,6 +75,10 @@ class MemoryTable:
     rows: dict[OrderKey, MemoryOrder] = field(default_factory=dict)
     extra: dict[OrderKey, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     unreadable: dict[OrderKey, list[str]] = field(default_factory=lambda: defaultdict(list))
+    locked: set[str] = field(default_factory=set)
+    """Keys of the rows that another session has locked: they can be read, and not written."""
+    obstacle: str = ""
+    """Why no row can be written; empty where they can."""
     holder: object | None = None
     places: int = 0
 
@@ -194,9 +200,17 @@ class MemoryShop:
     async def candidates(self, after: Position, limit: int) -> Page:
         """Read the next candidates."""
         self._maybe_fail("candidates")
+        return self._page(after, limit, _CANDIDATES)
+
+    async def paid(self, after: Position, limit: int) -> Page:
+        """Read the next paid rows."""
+        self._maybe_fail("paid")
+        return self._page(after, limit, (OrderState.PAID,))
+
+    def _page(self, after: Position, limit: int, states: Sequence[OrderState]) -> Page:
         place = int(after or _BEGINNING)
         ahead = sorted((row for row in self.rows.values() if row.place > place), key=lambda row: row.place)
-        rows = [row for row in ahead if row.state in _CANDIDATES]
+        rows = [row for row in ahead if row.state in states]
         page = rows[:limit]
         following = page[-1].place if len(rows) >= limit else None
         is_last = following is None or following == ahead[-1].place
@@ -235,6 +249,7 @@ class MemoryShop:
         if self.before_settle is not None:
             self.before_settle(move)
             self._must_hold()
+        self._must_be_free(move.orders)
         if not all(self._matches(order) for order in move.orders):
             return NotMoved(await self.read([order.key for order in move.orders]))
         if self.refusal:
@@ -250,6 +265,7 @@ class MemoryShop:
         """Mark one order closed."""
         self._maybe_fail("close_order")
         self._must_hold()
+        self._must_be_free([order])
         if not self._matches(order):
             return NotMoved(await self.read([order.key]))
         if self.refusal:
@@ -258,6 +274,12 @@ class MemoryShop:
         self.closed.append(order.key)
         return Moved()
 
+    async def obstacle(self) -> str:
+        """Say why no row can be written."""
+        self._maybe_fail("obstacle")
+        self._must_hold()
+        return self.table.obstacle
+
     def _maybe_fail(self, method: str) -> None:
         if self._failures[method]:
             raise self._failures[method].pop(0)
@@ -265,6 +287,12 @@ class MemoryShop:
     def _must_hold(self) -> None:
         if self.table.holder is not self:
             raise LockLost("the shop's lock is not ours any more")
+
+    def _must_be_free(self, orders: Sequence[Order]) -> None:
+        if self.table.obstacle:
+            raise ShopReadOnly(self.table.obstacle)
+        if any(order.key in self.table.locked for order in orders):
+            raise RowBusy("another session keeps the row locked")
 
     def _matches(self, order: Order) -> bool:
         row = self.rows.get(order.key)

@@ -6,6 +6,7 @@ Subclass `ShopConformance` in a test module, as `TestMyShop`, and override the f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -14,7 +15,7 @@ import pytest
 
 from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName, Order, OrderKey, OrderState, UnreadableOrder
-from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Position, Shop
+from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Position, RowBusy, Shop
 
 ALIPAY: Final = ChannelName("alipay-main")
 WECHAT: Final = ChannelName("wechat-main")
@@ -60,6 +61,10 @@ class ShopBench(Protocol):
 
     async def remove(self, key: OrderKey) -> None:
         """Delete a row."""
+        ...
+
+    def locking(self, key: OrderKey) -> AbstractAsyncContextManager[None]:
+        """Keep a row locked against writing, as another session's open transaction does."""
         ...
 
     async def snapshot(self) -> Mapping[OrderKey, object]:
@@ -173,6 +178,15 @@ class ShopConformance:
         assert [found for each in walked for found in await bench.shop.look_up(each.row.order_no)] == walked
         assert [bool(found.unwatched) for found in walked] == [False, True, True]
 
+    async def test_a_number_in_other_letters_is_another_number(self, bench: ShopBench) -> None:
+        key = await bench.put(Given("A1"))
+        assert (await bench.shop.holders(["a1", "A1"])).keys() == {"A1"}
+        assert await bench.shop.look_up("a1") == ()
+        move = await _move(bench, key)
+        assert await bench.shop.take_lock()
+        await bench.change(key, Given("a1"))
+        assert isinstance(await bench.shop.settle(move), NotMoved)
+
     async def test_an_order_is_looked_up_by_its_number_whatever_its_state(self, bench: ShopBench) -> None:
         key = await bench.put(Given("A1", state=OrderState.REFUNDED))
         (found,) = await bench.shop.look_up("A1")
@@ -216,6 +230,21 @@ class ShopConformance:
         await bench.shop.settle(move)
         after = await bench.snapshot()
         assert {key for key in keys if before[key] != after[key]} == {keys[2]}
+
+    async def test_a_row_that_another_session_locks_is_left_for_later(self, bench: ShopBench) -> None:
+        key = await bench.put(Given("A1"))
+        move = await _move(bench, key)
+        assert await bench.shop.take_lock()
+        before = await bench.snapshot()
+        async with bench.locking(key):
+            with pytest.raises(RowBusy):
+                await bench.shop.settle(move)
+            with pytest.raises(RowBusy):
+                await bench.shop.close_order(move.orders[0])
+            assert (await bench.shop.read([key]))[key].state is OrderState.PENDING
+            assert await bench.shop.holds_lock()
+        assert await bench.snapshot() == before
+        assert await bench.shop.settle(move) == Moved()
 
     async def test_an_order_is_settled_once(self, bench: ShopBench) -> None:
         key = await bench.put(Given("A1"))
@@ -299,6 +328,28 @@ class ShopConformance:
         assert isinstance(await bench.shop.close_order(moved), NotMoved)
         assert (await bench.shop.read([other]))[other].state is OrderState.PAID
 
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    async def test_a_walk_over_paid_rows_meets_each_of_them_once_in_order(self, bench: ShopBench, limit: int) -> None:
+        for state in OrderState:
+            for at in range(3):
+                await bench.put(Given(f"{state.value}-{at}", state=state, created_at=START + timedelta(minutes=at)))
+        met = await _all_paid(bench.shop, limit)
+        assert [found.row.order_no for found in met] == ["paid-0", "paid-1", "paid-2"]
+        assert all(found.row.state is OrderState.PAID for found in met)
+        assert [attempt.channel for found in met for attempt in found.attempts] == [ALIPAY] * 3
+
+    async def test_a_walk_over_no_paid_rows_ends(self, bench: ShopBench) -> None:
+        assert await _all_paid(bench.shop, 2) == []
+        for at in range(5):
+            await bench.put(Given(f"A{at}"))
+        assert await _all_paid(bench.shop, 2) == []
+
+    async def test_what_turned_paid_behind_a_walk_is_met_by_the_next(self, bench: ShopBench) -> None:
+        keys = [await bench.put(Given(f"A{at}")) for at in range(3)]
+        assert await _all_paid(bench.shop, 2) == []
+        await bench.change(keys[0], Given("A0", state=OrderState.PAID))
+        assert [found.row.key for found in await _all_paid(bench.shop, 2)] == [keys[0]]
+
     async def test_release_may_be_repeated(self, bench: ShopBench) -> None:
         assert await bench.shop.take_lock()
         await bench.shop.release()
@@ -313,6 +364,19 @@ async def _all(shop: Shop, limit: int = 3, since: datetime = START - timedelta(d
         if position is None:
             return met
         page = await shop.candidates(position, limit)
+        met += page.found
+        position = page.next
+    raise AssertionError("the walk does not end")
+
+
+async def _all_paid(shop: Shop, limit: int) -> list[Found]:
+    """Walk over the paid rows to the end of the table."""
+    met: list[Found] = []
+    position: Position | None = await shop.before(START - timedelta(days=1))
+    for _ in range(PAGES_MAX):
+        if position is None:
+            return met
+        page = await shop.paid(position, limit)
         met += page.found
         position = page.next
     raise AssertionError("the walk does not end")

@@ -22,6 +22,7 @@ SLEEP_S = 0.02
 EXAMPLES: dict[object, object] = {
     str: "A1\n\x1b[31m",
     int: 3,
+    bool: True,
     Money: Money(9900),
     datetime: NOON,
     timedelta: timedelta(seconds=252),

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler.ports import CaseId, Ledger, LedgerUnavailable
+from reconciler.ports import Ledger, LedgerUnavailable
 from reconciler.testing.ledger import MemoryLedger, Shelf
 from reconciler.testing.ledger_conformance import LedgerConformance
 from reconciler.testing.ledger_examples import NOW
@@ -12,9 +12,6 @@ class MemoryBench:
 
     async def open(self) -> Ledger:
         return MemoryLedger(self._shelf)
-
-    async def resolve(self, case: CaseId, *, final: bool) -> None:
-        MemoryLedger(self._shelf).resolve(case, final=final)
 
     async def raise_epoch(self) -> None:
         self._shelf.contents.epoch += 1

@@ -8,6 +8,8 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
+from reconciler.ledger.migrations import once
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -16,14 +18,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Make every table, and the mark that the epoch is kept under: the row that writers lock."""
-    op.create_table(
+    once.create_table(
         "marks",
         sa.Column("name", _exact(128), primary_key=True),
         sa.Column("value", _exact(255), nullable=False),
-        mysql_engine="InnoDB",
     )
 
-    op.create_table(
+    once.create_table(
         "watches",
         sa.Column("id", _row_id(), primary_key=True, autoincrement=True),
         sa.Column("order_key", _exact(255), nullable=False),
@@ -49,15 +50,14 @@ def upgrade() -> None:
         sa.Column("was_paid", sa.Boolean, nullable=False),
         sa.UniqueConstraint("order_key", "channel", "out_trade_no", name="watches_attempt"),
         sqlite_autoincrement=True,
-        mysql_engine="InnoDB",
     )
-    op.create_index("watches_due", "watches", ["channel", "due_at", "created_at", "interruptions"])
-    op.create_index("watches_leased", "watches", ["leased_until"])
-    op.create_index("watches_decision", "watches", ["last_decision"])
-    op.create_index("watches_order_no", "watches", ["order_no"])
-    op.create_index("watches_out_trade_no", "watches", ["out_trade_no"])
-    op.create_index("watches_ended", "watches", ["ended_at"])
-    op.create_table(
+    once.create_index("watches_due", "watches", ["channel", "due_at", "created_at", "interruptions"])
+    once.create_index("watches_leased", "watches", ["leased_until"])
+    once.create_index("watches_decision", "watches", ["last_decision"])
+    once.create_index("watches_order_no", "watches", ["order_no"])
+    once.create_index("watches_out_trade_no", "watches", ["out_trade_no"])
+    once.create_index("watches_ended", "watches", ["ended_at"])
+    once.create_table(
         "intentions",
         sa.Column("id", _exact(64), primary_key=True),
         sa.Column("share", sa.SmallInteger, primary_key=True, autoincrement=False),
@@ -79,10 +79,9 @@ def upgrade() -> None:
         sa.Column("claim", sa.SmallInteger),
         sa.UniqueConstraint("open_order", name="intentions_open"),
         sa.UniqueConstraint("transaction_id", "channel", "share", "claim", name="intentions_payment"),
-        mysql_engine="InnoDB",
     )
-    op.create_index("intentions_order", "intentions", ["order_key"])
-    op.create_table(
+    once.create_index("intentions_order", "intentions", ["order_key"])
+    once.create_table(
         "cases",
         sa.Column("id", _row_id(), primary_key=True, autoincrement=True),
         sa.Column("kind", _exact(64), nullable=False),
@@ -102,10 +101,9 @@ def upgrade() -> None:
         sa.Column("open", sa.SmallInteger),
         sa.UniqueConstraint("order_key", "kind", "open", name="cases_open_one"),
         sqlite_autoincrement=True,
-        mysql_engine="InnoDB",
     )
-    op.create_index("cases_open", "cases", ["open", "id"])
-    op.create_table(
+    once.create_index("cases_open", "cases", ["open", "id"])
+    once.create_table(
         "entries",
         sa.Column("id", _row_id(), primary_key=True, autoincrement=False),
         sa.Column("at", sa.BigInteger, nullable=False),
@@ -118,13 +116,12 @@ def upgrade() -> None:
         sa.Column("evidence_digest", _exact(64)),
         sa.Column("previous", _exact(64), nullable=False),
         sa.Column("hash", _exact(64), nullable=False),
-        mysql_engine="InnoDB",
     )
-    op.create_index("entries_order_key", "entries", ["order_key"])
-    op.create_index("entries_order_no", "entries", ["order_no"])
-    op.create_index("entries_out_trade_no", "entries", ["out_trade_no"])
-    op.create_index("entries_evidence", "entries", ["evidence_digest"])
-    op.create_table(
+    once.create_index("entries_order_key", "entries", ["order_key"])
+    once.create_index("entries_order_no", "entries", ["order_no"])
+    once.create_index("entries_out_trade_no", "entries", ["out_trade_no"])
+    once.create_index("entries_evidence", "entries", ["evidence_digest"])
+    once.create_table(
         "evidence",
         sa.Column("digest", _exact(64), primary_key=True),
         sa.Column("gateway", _exact(128), nullable=False),
@@ -135,17 +132,16 @@ def upgrade() -> None:
         sa.Column("key_fingerprint", _exact(64)),
         sa.Column("received_at", _exact(64), nullable=False),
         sa.Column("used_at", sa.BigInteger, nullable=False),
-        mysql_engine="InnoDB",
     )
-    op.create_index("evidence_used", "evidence", ["used_at"])
-    op.create_index("evidence_key", "evidence", ["key_fingerprint"])
-    op.create_table(
+    once.create_index("evidence_used", "evidence", ["used_at"])
+    once.create_index("evidence_key", "evidence", ["key_fingerprint"])
+    once.create_table(
         "verifying_keys",
         sa.Column("fingerprint", _exact(64), primary_key=True),
         sa.Column("pem", _long_text(), nullable=False),
-        mysql_engine="InnoDB",
     )
 
+    # With the revision's number in one transaction everywhere: neither is there without the other.
     op.execute(sa.text("INSERT INTO marks (name, value) VALUES ('epoch', '0')"))
 
 

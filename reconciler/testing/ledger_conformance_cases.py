@@ -1,0 +1,171 @@
+"""What every ledger must do: keep what a person does with a case, and hold to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.domain.case import CaseKind, digest_of
+from reconciler.domain.history import History
+from reconciler.domain.order import OrderKey
+from reconciler.ports import (
+    Acted,
+    Approve,
+    Batch,
+    Case,
+    CaseAct,
+    CaseId,
+    EndCases,
+    Ledger,
+    NewWatch,
+    Question,
+    Reopen,
+    Reported,
+    Resolve,
+    Snooze,
+)
+from reconciler.testing.ledger_examples import LATER, NOW, OTHER, Bench, Leading, attempt, kinds, lease, report
+
+BY = "li (uid 1000, pid 7)"
+
+
+class CaseConformance(Leading):
+    """A part of the suite."""
+
+    async def test_a_resolved_case_has_ended_by_somebody_with_a_note(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        assert await ledger.handle([Resolve(case.id, BY, "refunded", shown=case.digest)], LATER) == [Acted.DONE]
+        ended = await _case(ledger, case.id)
+        assert (ended.ended_at, ended.ending, ended.final) == (LATER, f"resolved by {BY}: refunded", False)
+        (entry,) = [line.entry for line in (await ledger.story("1")).entries if line.entry.kind == "case_resolved"]
+        assert (entry.body["case"], entry.body["by"], entry.body["note"]) == (case.id, BY, "refunded")
+        assert await ledger.cases() == []
+
+    async def test_resolving_twice_is_once(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Resolve(case.id, BY, "refunded")], NOW)
+        again = [Resolve(case.id, "wu", "me too"), Resolve(case.id, "wu", "never", final=True)]
+        assert await ledger.handle(again, LATER) == [Acted.ALREADY, Acted.DONE]
+        ended = await _case(ledger, case.id)
+        assert (ended.ended_at, ended.ending, ended.final) == (NOW, "resolved by wu: never", True)
+        assert (await kinds(ledger, "1")).count("case_resolved") == 2
+
+    async def test_what_ended_by_itself_is_neither_resolved_nor_approved_nor_put_off(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "settled"),)), NOW)
+        acts: list[CaseAct] = [Resolve(case.id, BY, "x"), Approve(case.id, BY), Snooze(case.id, BY, LATER)]
+        assert await ledger.handle(acts, NOW) == [Acted.ENDED] * 3
+        assert (await _case(ledger, case.id)).ending == "settled"
+
+    async def test_no_case_is_unknown(self, ledger: Ledger) -> None:
+        none = CaseId(17)
+        acts: list[CaseAct] = [Resolve(none, BY, "x"), Approve(none, BY), Snooze(none, BY, LATER), Reopen(none, BY)]
+        assert await ledger.handle(acts, NOW) == [Acted.UNKNOWN] * 4
+        assert await ledger.handle([], NOW) == []
+
+    async def test_a_question_that_was_not_shown_is_neither_approved_nor_resolved(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
+        acts: list[CaseAct] = [Approve(case.id, BY, case.digest), Resolve(case.id, BY, "x", shown=case.digest)]
+        assert await ledger.handle(acts, NOW) == [Acted.CHANGED] * 2
+        assert not (await _case(ledger, case.id)).approved
+        assert "case_approved" not in await kinds(ledger, "1")
+
+    async def test_a_cases_digest_names_its_question(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        assert case.digest == digest_of(case.kind, case.facts)
+
+    async def test_an_approval_holds_for_this_question_of_this_attempt_alone(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        assert not case.approved
+        assert await ledger.handle([Approve(case.id, BY, case.digest)], NOW) == [Acted.DONE]
+        assert (await _case(ledger, case.id)).approved
+        own, sibling, stranger = await _histories(ledger)
+        assert own.approved == {case.digest}
+        assert sibling.approved == stranger.approved == frozenset()
+        assert own.waived == frozenset(), "approved is not yet waived"
+        await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
+        assert not (await _case(ledger, case.id)).approved, "nobody saw these facts"
+        assert (await _histories(ledger))[0].approved == frozenset()
+        await ledger.record(Batch(cases=(report(),)), NOW)
+        assert not (await _case(ledger, case.id)).approved, "and the old approval does not come back with the old facts"
+
+    async def test_an_approval_ends_with_its_case(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Approve(case.id, BY)], NOW)
+        await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "settled"),)), NOW)
+        assert not (await _case(ledger, case.id)).approved
+        assert (await _histories(ledger))[0].approved == frozenset()
+
+    async def test_a_history_knows_the_questions_that_were_resolved(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Resolve(case.id, BY, "x", final=True)], NOW)
+        own, sibling, stranger = await _histories(ledger)
+        assert own.resolved == sibling.resolved == {case.digest}
+        assert own.resolved_for_good
+        assert stranger.resolved == frozenset()
+
+    async def test_a_reopened_case_asks_again(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Approve(case.id, BY)], NOW)
+        await ledger.handle([Resolve(case.id, BY, "refunded", final=True)], NOW)
+        assert await ledger.handle([Reopen(case.id, BY), Reopen(case.id, BY)], LATER) == [Acted.DONE, Acted.ALREADY]
+        again = await _case(ledger, case.id)
+        assert (again.ended_at, again.ending, again.final, again.approved) == (None, "", False, False)
+        assert [item.id for item in await ledger.cases()] == [case.id]
+        own, *_ = await _histories(ledger)
+        assert (own.resolved, own.resolved_for_good) == (frozenset(), False)
+        await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "settled"),)), NOW)
+        (same,) = await ledger.record(Batch(cases=(report(),)), NOW)
+        assert same.reported is Reported.OPENED, "its facts are not silent any more"
+
+    async def test_a_case_is_not_opened_again_beside_another_of_its_kind(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Resolve(case.id, BY, "x")], NOW)
+        (other,) = await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
+        assert other.reported is Reported.OPENED
+        assert await ledger.handle([Reopen(case.id, BY)], NOW) == [Acted.RIVAL]
+        kind = replace(report(), kind=CaseKind.CURRENCY_MISMATCH)
+        await ledger.handle([Resolve(other.case, BY, "x")], NOW)
+        await ledger.record(Batch(cases=(kind,)), NOW)
+        assert await ledger.handle([Reopen(case.id, BY)], NOW) == [Acted.DONE], "another kind is another question"
+
+    async def test_a_snoozed_case_stays_so_until_new_facts_come(self, ledger: Ledger, bench: Bench) -> None:
+        case = await _opened(ledger)
+        acts: list[CaseAct] = [Snooze(case.id, BY, LATER), Snooze(case.id, BY, LATER)]
+        assert await ledger.handle(acts, NOW) == [Acted.DONE, Acted.ALREADY]
+        await ledger.record(Batch(cases=(report(),)), NOW)
+        assert (await _case(await bench.open(), case.id)).snoozed_until == LATER, "another process knows of it"
+        await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
+        assert (await _case(ledger, case.id)).snoozed_until is None
+
+    async def test_reopening_a_snoozed_case_wakes_it(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Snooze(case.id, BY, LATER)], NOW)
+        assert await ledger.handle([Reopen(case.id, BY)], NOW) == [Acted.DONE]
+        assert (await _case(ledger, case.id)).snoozed_until is None
+        assert await kinds(ledger, "1") == ["case_opened", "case_snoozed", "case_reopened"]
+
+    async def test_resolving_a_snoozed_case_ends_its_snooze(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Snooze(case.id, BY, LATER), Resolve(case.id, BY, "x")], NOW)
+        assert (await _case(ledger, case.id)).snoozed_until is None
+
+
+async def _opened(ledger: Ledger) -> Case:
+    (outcome,) = await ledger.record(Batch(cases=(report(),)), NOW)
+    return await _case(ledger, outcome.case)
+
+
+async def _case(ledger: Ledger, number: CaseId) -> Case:
+    case = await ledger.case(number)
+    assert case is not None
+    return case
+
+
+async def _histories(ledger: Ledger) -> list[History]:
+    """Ask about the case's own attempt, another one of its order, and another order's."""
+    mine = [attempt("1"), attempt("1", number="N1b"), attempt("2")]
+    await ledger.watch([NewWatch(item, NOW) for item in (*mine, attempt("1", OTHER))], NOW)
+    watches = {watch.attempt.out_trade_no: watch for watch in await lease(ledger, 9)}
+    await ledger.free_leases()
+    return list(await ledger.histories([Question(watches[item.out_trade_no]) for item in mine]))
