@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from datetime import timedelta
 
 from reconciler.control import ControlKeeper
 from reconciler.events.running import TurnFailed
 from reconciler.events.trouble import HttpUnavailable, LedgerHead, LedgerPruned
+from reconciler.flow.audit import Auditor, AuditPolicy
+from reconciler.flow.brake import THE_BRAKE
+from reconciler.flow.rounds import Rounds
 from reconciler.ops.calendar import Calendar
 from reconciler.ops.health import HealthServer
-from reconciler.ops.metrics import Metrics
+from reconciler.ops.metrics import Metrics, PausedBy
 from reconciler.ops.notify import Notify
 from reconciler.ports import Clock, Events, PortError
 from reconciler.wiring import Assembly
 
+AUDIT_RETRY_S = 2.0
 REFRESH_S = 15.0
 LISTEN_RETRY_S = 10.0
 BEAT_MAX_S = 60.0
@@ -41,6 +45,7 @@ class Company:
         keepers = {
             "calendar": self._calendar().keep(),
             "figures": self._refresh(),
+            "audit": self._audit(),
             "control socket": ControlKeeper(self._assembly, self._events, self._clock).keep(),
             "http": self._listen(),
         }
@@ -87,6 +92,22 @@ class Company:
         calendar.every(DAY, prune, "housekeeping")
         return calendar
 
+    async def _audit(self) -> None:
+        """Ask about paid orders while this daemon leads, from where the last leader was."""
+        rounds, settings = self._assembly.rounds, self._assembly.settings.audit
+        auditor: Auditor | None = None
+        while settings.rate > 0:
+            wait_s = AUDIT_RETRY_S
+            if not rounds.leading:
+                auditor = None
+            else:
+                auditor = auditor or Auditor(
+                    rounds.context, rounds.channels, AuditPolicy(settings.rate, settings.window)
+                )
+                with contextlib.suppress(PortError):  # the rounds have said that shop or ledger are away
+                    wait_s = await auditor.turn()
+            await self._clock.sleep(wait_s)
+
     async def _feed_the_watchdog(self, every_s: float) -> None:
         """Feed it for as long as the rounds show signs of life: a loop that hangs is killed, and comes back."""
         while True:
@@ -100,6 +121,7 @@ class Company:
         while True:
             with contextlib.suppress(PortError):
                 self._metrics.lead(leads=rounds.leading)
+                self._metrics.settling_paused(tuple(paused_by(rounds)) if rounds.leading else ())
                 self._metrics.watches(await self._assembly.ledger.counts(self._clock.now()))
                 self._metrics.open_cases(Counter(case.kind for case in await self._assembly.ledger.cases()))
             for loop, at in (("find", rounds.found_at), ("ask", rounds.asked_at)):
@@ -126,3 +148,12 @@ class Company:
                     await self._clock.sleep(LISTEN_RETRY_S)
         finally:
             await server.stop()
+
+
+def paused_by(rounds: Rounds) -> Iterable[PausedBy]:
+    """Say why settling stands still now."""
+    context = rounds.context
+    if context.brake.stopped is not None:
+        yield "brake" if context.brake.stopped.by == THE_BRAKE else "hand"
+    if context.block.since is not None:
+        yield "locked"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+from reconciler.control_cases import handle_case
 from reconciler.events.trouble import ControlUnavailable
 from reconciler.flow.inquiry import Finding
-from reconciler.ops.control import CommandRefused, ControlServer
+from reconciler.flow.switch import Switched
+from reconciler.ops.control import CommandRefused, ControlServer, Handler
 from reconciler.ports import Clock, Events, PortError
 from reconciler.settings.model import Settings
 from reconciler.wiring import Assembly
 
+Turn = Callable[..., Awaitable[Sequence[Switched]]]
+"""`Switch.pause` or `Switch.resume`."""
 LEAD_LOOK_S = 0.2
 RETRY_S = 10.0
 RUNTIME = Path("/run/reconciler")
@@ -55,7 +59,7 @@ class ControlKeeper:
         path, rounds = socket_path(self._assembly.settings), self._assembly.rounds
         while True:
             await self._until(lambda: rounds.leading)
-            server = ControlServer(path, {"ask": self._ask, "status": self._status})
+            server = ControlServer(path, self._handlers())
             try:
                 await server.start()
                 await self._until(lambda: not (rounds.leading or rounds.troubles()))
@@ -66,6 +70,15 @@ class ControlKeeper:
                 await self._clock.sleep(RETRY_S)
             finally:
                 await server.stop()
+
+    def _handlers(self) -> dict[str, Handler]:
+        return {
+            "ask": self._ask,
+            "cases": self._cases,
+            "status": self._status,
+            "pause": self._pause,
+            "resume": self._resume,
+        }
 
     async def _until(self, true: Callable[[], object]) -> None:
         while not true():
@@ -82,6 +95,35 @@ class ControlKeeper:
         except PortError as away:
             raise CommandRefused(str(away)) from away
         return {"mode": self._assembly.settings.mode, "findings": as_json(findings)}
+
+    async def _cases(self, arguments: dict[str, object]) -> dict[str, object]:
+        if not self._assembly.rounds.leading:
+            raise CommandRefused("; ".join(self._assembly.rounds.troubles()) or "this daemon does not lead")
+        try:
+            return await handle_case(self._assembly, arguments)
+        except PortError as away:
+            raise CommandRefused(str(away)) from away
+
+    async def _pause(self, arguments: dict[str, object]) -> dict[str, object]:
+        return await self._switch(self._assembly.switch.pause, arguments)
+
+    async def _resume(self, arguments: dict[str, object]) -> dict[str, object]:
+        return await self._switch(self._assembly.switch.resume, arguments)
+
+    async def _switch(self, turn: Turn, arguments: dict[str, object]) -> dict[str, object]:
+        channels = arguments.get("channels")
+        if not isinstance(channels, list):
+            raise CommandRefused("pause and resume need channels: a list of names, perhaps empty")
+        if unknown := [str(name) for name in channels if name not in self._assembly.settings.channels]:
+            raise CommandRefused(f"the running daemon has no channel {', '.join(unknown)}")
+        if not self._assembly.rounds.leading:
+            raise CommandRefused("; ".join(self._assembly.rounds.troubles()) or "this daemon does not lead")
+        settling = arguments.get("settling") is True
+        try:
+            switched = await turn(str(arguments["by"]), settling=settling, channels=channels)
+        except PortError as away:
+            raise CommandRefused(str(away)) from away
+        return {"switched": [asdict(each) for each in switched]}
 
     async def _status(self, _arguments: dict[str, object]) -> dict[str, object]:
         rounds = self._assembly.rounds

@@ -84,7 +84,7 @@ class Daemon:
         self._metrics.emit(event)
 
     async def once(self) -> tuple[Exit, Tally | None, str]:
-        """Find, ask what is due, settle, and end; give what was done, if anything was begun, and what broke it off.
+        """Find, ask what is due, settle, and end; give what was done, if anything was begun, and what was left undone.
 
         Raises MappingError, ShopUnavailable and LedgerUnavailable where it could not even begin.
         """
@@ -99,22 +99,24 @@ class Daemon:
                 return Exit.LOCKED, None, ""
             tally = assembly.rounds.context.tally
             due = (await assembly.ledger.counts(assembly.rounds.due_by or self._clock.now())).due
+            troubles = "; ".join(assembly.rounds.troubles())
             await assembly.rounds.summarise()
         except Overtaken as overtaken:
             self.emit(LeadOvertaken(why=str(overtaken)))
             return Exit.OVERTAKEN, None, ""
         except LockLost as lost:
             self.emit(LeadLost(why=str(lost)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally, str(lost)
+            return Exit.UNFINISHED, assembly.rounds.context.tally, _broken_off(lost)
         except ShopUnavailable as away:
             self.emit(ShopIsUnavailable(why=str(away)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally, str(away)
+            return Exit.UNFINISHED, assembly.rounds.context.tally, _broken_off(away)
         except LedgerUnavailable as away:
             self.emit(LedgerIsUnavailable(why=str(away)))
-            return Exit.UNFINISHED, assembly.rounds.context.tally, str(away)
+            return Exit.UNFINISHED, assembly.rounds.context.tally, _broken_off(away)
         else:
-            unfinished = tally.unanswered or tally.not_applied or due
-            return (Exit.UNFINISHED if unfinished else Exit.DONE), tally, ""
+            unfinished = tally.unanswered or tally.not_applied or due or troubles
+            left = f"what was due was asked, but not all was done: {troubles}" if troubles else ""
+            return (Exit.UNFINISHED if unfinished else Exit.DONE), tally, left
         finally:
             await assembly.close()
 
@@ -257,3 +259,7 @@ class Daemon:
     async def _stop_when_told(self, assembly: Assembly) -> None:
         await self._stopping.wait()
         assembly.rounds.stop()
+
+
+def _broken_off(error: PortError) -> str:
+    return f"broken off before all that was due was asked: {error}"

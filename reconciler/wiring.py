@@ -6,26 +6,31 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePath
 
 from sqlalchemy import make_url
 
 from reconciler.domain.order import ChannelName
 from reconciler.domain.policy import LatePayment, Policy
+from reconciler.flow.brake import Limits
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import FindPolicy
 from reconciler.flow.inquiry import Inquiry
 from reconciler.flow.rounds import SHOP_MARK, Rounds
+from reconciler.flow.switch import Switch
 from reconciler.gateways import KINDS
-from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.gateways.line import Way
+from reconciler.ledger import LedgerMemory, SqlLedger, open_ledger
 from reconciler.pace import Pace
 from reconciler.ports import Clock, Events, Gateway
 from reconciler.settings.model import Settings
 from reconciler.settings.secret import Secret
 from reconciler.shops.sql import SqlShop, open_shop
 from reconciler.shops.sql.mapping import AttemptsMapping, OrdersMapping, ShopMapping, States
+from reconciler.shops.webhook.receiver import ANSWER_BYTES_MAX, WebhookReceiver
+from reconciler.shops.webhook.signing import SecretUnusable, SigningKey, signing_key
 from reconciler.transport import Proxies, Transport
 
 Measure = Callable[[Gateway], Gateway]
@@ -43,6 +48,7 @@ class Assembly:
     settings: Settings
     rounds: Rounds
     inquiry: Inquiry
+    switch: Switch
     ledger: SqlLedger
     shop: SqlShop
     gateways: tuple[Gateway, ...]
@@ -50,6 +56,9 @@ class Assembly:
 
     async def close(self) -> None:
         """Give back lock, files and connections."""
+        await self.rounds.context.deliveries.drop()
+        if self.rounds.context.receiver is not None:
+            await self.rounds.context.receiver.close()
         await self.shop.release()
         for gateway in self.gateways:
             await gateway.close()
@@ -73,15 +82,17 @@ async def assemble(
         proxies = Proxies.from_environment(os.environ)
     except ValueError as error:
         raise EnvironmentUnusable(f"the environment names a proxy that cannot be used: {error}") from error
-    ledger = await open_ledger(settings.ledger.url, _revealed(settings.ledger.password))
+    key = _webhook_key(settings)
+    store = settings.ledger
+    ledger = await open_ledger(store.url, _revealed(store.password), tls=store.tls, tls_ca=_revealed(store.tls_ca))
     try:
-        whose = await _owner(ledger, settings)
+        whose = await owner_of(ledger, settings)
         shop = await open_shop(shop_mapping(settings, clock))
     except BaseException:
         await ledger.close()
         raise
     transport = Transport(proxies)
-    channels = tuple(_channels(settings, transport, clock, measure))
+    channels = tuple(_channels(settings, transport, ledger, clock, measure))
     gateways = tuple(channel.gateway for channel in channels)
     context = Context(
         shop=shop,
@@ -91,6 +102,9 @@ async def assemble(
         policy=policy_of(settings, gateways),
         enforcing=settings.mode == "enforce",
         tally=Tally(since=clock.now()),
+        receiver=_receiver(settings, proxies, key, whose, clock),
+        confirm_within=settings.settle.webhook.confirm_within if settings.settle.webhook else timedelta(0),
+        limits=limits_of(settings),
     )
     find = FindPolicy(
         every=settings.find.every,
@@ -103,6 +117,7 @@ async def assemble(
         settings=settings,
         rounds=Rounds(context, channels, find, who=f"{socket.gethostname()}:{os.getpid()}", whose=whose),
         inquiry=Inquiry(context, channels),
+        switch=Switch(context, channels),
         ledger=ledger,
         shop=shop,
         gateways=gateways,
@@ -110,7 +125,34 @@ async def assemble(
     )
 
 
-async def _owner(ledger: SqlLedger, settings: Settings) -> str:
+def _webhook_key(settings: Settings) -> SigningKey | None:
+    """Read the secret that the shop's own code shares with us, where that settles."""
+    webhook = settings.settle.webhook
+    if settings.settle.by != "webhook" or webhook is None:
+        return None
+    try:
+        return signing_key(webhook.secret.reveal())
+    except SecretUnusable as error:
+        raise EnvironmentUnusable(f"At settle.webhook.secret: {webhook.secret} {error}") from error
+
+
+def _receiver(
+    settings: Settings, proxies: Proxies, key: SigningKey | None, whose: str, clock: Clock
+) -> WebhookReceiver | None:
+    webhook = settings.settle.webhook
+    if key is None or webhook is None:
+        return None
+    sender = Transport(proxies, body_bytes_max=ANSWER_BYTES_MAX)
+    return WebhookReceiver(sender, webhook.url, key, whose, clock)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Take from the configuration what the brake needs."""
+    settle = settings.settle
+    return Limits(settle.max_per_minute, settle.brake_per_hour, settle.brake_yuan_per_hour.fen)
+
+
+async def owner_of(ledger: SqlLedger, settings: Settings) -> str:
     """Name the shop, and make sure that the ledger is not another's: keys of one shop mean nothing in the next."""
     database = make_url(settings.shop.url).database or ""
     whose = f"{PurePath(database).name} {settings.shop.orders.table}"
@@ -123,12 +165,13 @@ async def _owner(ledger: SqlLedger, settings: Settings) -> str:
     return whose
 
 
-def _channels(settings: Settings, transport: Transport, clock: Clock, measure: Measure) -> Iterable[Channel]:
+def _channels(
+    settings: Settings, transport: Transport, ledger: SqlLedger, clock: Clock, measure: Measure
+) -> Iterable[Channel]:
     for name, channel in settings.channels.items():
         pace = Pace(clock, channel.rate, channel.concurrency)
-        kind = KINDS[channel.gateway]
-        gateway = kind.open(ChannelName(name), channel, transport, pace, clock, settings.ask.timeout)
-        yield Channel(measure(gateway), pace)
+        way = Way(transport, pace, clock, settings.ask.timeout, LedgerMemory(ledger, ChannelName(name)))
+        yield Channel(measure(KINDS[channel.gateway].open(ChannelName(name), channel, way)), pace)
 
 
 def policy_of(settings: Settings, gateways: Iterable[Gateway]) -> Policy:
@@ -145,6 +188,7 @@ def policy_of(settings: Settings, gateways: Iterable[Gateway]) -> Policy:
         review_over=settle.review_over,
         review_after=settle.review_after,
         closes_orders=settle.close and settle.by == "update",
+        closes_at_gateway=settle.close_at_gateway and settings.mode == "enforce",
         shared_payment=orders.shared_payment,
         keeps_transaction_id=orders.transaction_id is not None,
         keeps_paid_at=orders.paid_at is not None,
@@ -160,7 +204,8 @@ def shop_mapping(settings: Settings, clock: Clock) -> ShopMapping:
         url=shop.url,
         password=_revealed(shop.password),
         time_zone=shop.time_zone,
-        read_url=None,
+        session_time_zone=shop.session_time_zone,
+        read_url=shop.read_url,
         tls=shop.tls,
         tls_ca=_revealed(shop.tls_ca),
         clock=clock,

@@ -59,6 +59,26 @@ class OrderCallbackWon(Event):
 
 
 @event(
+    "order.row_busy",
+    Severity.WARNING,
+    meaning=(
+        "Another session keeps the order's row locked, or won a deadlock over it: nothing was written. It is tried "
+        "again with back-off, said once; a row that stays locked for some ten minutes is case `settle_refused`."
+    ),
+    advice=(
+        "Nothing at first: the shop's own callback may be at work. If it stays, find the transaction that was left "
+        "open (MariaDB: information_schema.INNODB_TRX; PostgreSQL: pg_stat_activity)."
+    ),
+)
+class OrderRowBusy(Event):
+    """Later."""
+
+    order_no: str
+    channel: str
+    why: str
+
+
+@event(
     "order.closed",
     Severity.NOTICE,
     meaning="The gateway has closed the order unpaid, and it was marked closed in the shop.",
@@ -83,6 +103,38 @@ class OrderWouldClose(Event):
 
     order_no: str
     channel: str
+    why: str
+
+
+@event(
+    "order.closed_at_gateway",
+    Severity.NOTICE,
+    meaning="Unpaid at its last age, the attempt was closed at the gateway, which is asked once more to make sure.",
+    advice="Nothing. Nobody can pay it any more; a payment that was under way is found by the ask that follows.",
+)
+class OrderClosedAtGateway(Event):
+    """No longer payable."""
+
+    order_no: str
+    channel: str
+    out_trade_no: str
+    why: str
+
+
+@event(
+    "order.not_closed_at_gateway",
+    Severity.NOTICE,
+    meaning="Unpaid at its last age, and the gateway refused to close it: a payment may be under way, or closing is not"
+    " allowed to us. It is asked about for three more days.",
+    advice="Nothing for one order. Where it is said of each: ask the gateway for the permission to close trades, or set"
+    " settle.close_at_gateway = false.",
+)
+class OrderNotClosedAtGateway(Event):
+    """Still payable."""
+
+    order_no: str
+    channel: str
+    out_trade_no: str
     why: str
 
 
@@ -115,6 +167,68 @@ class CaseOpened(Event):
     order_no: str
     channel: str
     why: str
+
+
+@event(
+    "case.approved",
+    Severity.NOTICE,
+    meaning="A person waved this question through. The gateway is asked again, and it is decided anew.",
+    advice="Nothing. What became of it is the next line; `reconciler cases show ID` has the story.",
+)
+class CaseApproved(Event):
+    """A person's yes."""
+
+    case_id: int
+    kind: str
+    order_no: str
+    by: str
+
+
+@event(
+    "case.resolved",
+    Severity.NOTICE,
+    meaning="A person ended the case, with a note in the ledger. The same facts stay silent from now on.",
+    advice="Nothing. `reconciler cases reopen ID` takes it back.",
+)
+class CaseResolved(Event):
+    """A person's word."""
+
+    case_id: int
+    kind: str
+    order_no: str
+    final: bool
+    by: str
+
+
+@event(
+    "case.reopened",
+    Severity.NOTICE,
+    meaning="A person opened the case again: it was resolved, or put off. Its order is asked about again.",
+    advice="Nothing.",
+)
+class CaseReopened(Event):
+    """A question once more."""
+
+    case_id: int
+    kind: str
+    order_no: str
+    by: str
+
+
+@event(
+    "case.snoozed",
+    Severity.NOTICE,
+    meaning="A person put the case off. It stays open; nobody is reminded of it before `until`.",
+    advice="Nothing.",
+)
+class CaseSnoozed(Event):
+    """Later."""
+
+    case_id: int
+    kind: str
+    order_no: str
+    until: datetime
+    by: str
 
 
 @event(

@@ -179,6 +179,7 @@ class Summary(Event):
     would_settle: int
     callback_won: int
     closed: int
+    closed_at_gateway: int
     cases_opened: int
     unanswered: int
     watching: int

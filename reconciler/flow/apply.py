@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from reconciler.domain.answer import Paid, name_of
-from reconciler.domain.decision import CloseOrder, Done, OpenCase, Settle, Stop
+from reconciler.domain.decision import CloseOrder, CloseTrade, Done, OpenCase, Settle, Stop
 from reconciler.domain.decision import name_of as name_of_decision
 from reconciler.domain.order import Order, OrderState
 from reconciler.events.orders import CaseOpened, OrderCallbackWon, OrderWouldClose, OrderWouldSettle, SettleRecovered
 from reconciler.flow.close import close
 from reconciler.flow.context import Context
-from reconciler.flow.judged import WOULD_SETTLE, Judged, report_of, shows_payment, update_of, uses_an_age, why_of
-from reconciler.ports import Batch, CaseOutcome, CaseReport, EndCases, Entry, Outcome, Reported
+from reconciler.flow.judged import (
+    ROW_BUSY,
+    WOULD_SETTLE,
+    Judged,
+    report_of,
+    shows_payment,
+    update_of,
+    uses_an_age,
+    why_of,
+)
+from reconciler.ports import TRADE_CLOSE_BEGUN, Batch, CaseOutcome, CaseReport, EndCases, Entry, Outcome, Reported
 
 
 async def apply(context: Context, judged: Sequence[Judged]) -> None:
@@ -71,6 +80,8 @@ def _entries(context: Context, item: Judged) -> list[Entry]:
         return [_entry(item, "watch_ended", {})]
     if isinstance(decision, CloseOrder) and context.enforcing:
         return [_entry(item, "closed", {})]
+    if isinstance(decision, CloseTrade) and context.enforcing and not item.history.close_begun:
+        return [_entry(item, TRADE_CLOSE_BEGUN, {})]
     return []
 
 
@@ -114,12 +125,15 @@ def _speak(context: Context, item: Judged, now: datetime) -> None:
         case Done(why) if _lost_gladly(item) and item.reply and isinstance(item.reply.answer, Paid):
             context.tally.callback_won += 1
             trade = item.reply.answer.trade
+            meanwhile = (
+                "another session had it locked" if item.watch.last_decision == ROW_BUSY else "the gateway was asked"
+            )
             context.events.emit(
                 OrderCallbackWon(
                     order_no=attempt.order_no,
                     channel=attempt.channel,
                     transaction_id=trade.transaction_id or "",
-                    why=f"the row turned paid while the gateway was asked: {why}",
+                    why=f"the row turned paid while {meanwhile}: {why}",
                 )
             )
         case _:
@@ -127,21 +141,22 @@ def _speak(context: Context, item: Judged, now: datetime) -> None:
 
 
 def _lost_gladly(item: Judged) -> bool:
-    """Whether the row turned paid while we asked, and not by ourselves (with the group that shares the payment)."""
+    """Whether the row turned paid while we asked, or waited for its lock, and not by ourselves (with its group)."""
     was_waiting = isinstance(item.was, Order) and item.was.state in {OrderState.PENDING, OrderState.CLOSED}
-    return was_waiting and item.history.settled is None
+    return (was_waiting or item.watch.last_decision == ROW_BUSY) and item.history.settled is None
 
 
 async def _supersede(context: Context, item: Judged, now: datetime) -> None:
     """End a settlement found open at start that was decided otherwise now."""
-    intention = context.recovering.get(item.watch.attempt.order_key)
+    intention = context.begun_for(item.watch.attempt.order_key)
     if intention is None or (item.reply is not None and not uses_an_age(item.reply)):
         return
+    if item.reply is not None and (intention.channel, intention.out_trade_no) != item.watch.attempt.number:
+        return  # what the gateway says of another attempt is no word on this payment
     settled = shows_payment(item.subject.row, intention.transaction_id)
     outcome = Outcome.SETTLED if settled else Outcome.SUPERSEDED
     await context.ledger.conclude(intention.id, outcome, why_of(item.decision), Batch(), now)
-    for key in intention.order_keys:
-        context.recovering.pop(key, None)
+    context.concluded(intention.order_keys)
     context.events.emit(
         SettleRecovered(
             order_no=intention.order_no,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.domain.answer import (
@@ -22,21 +22,38 @@ from reconciler.domain.answer import (
     Untrusted,
 )
 from reconciler.domain.order import ChannelName
+from reconciler.events.settling import ChannelPausedByHand
 from reconciler.events.trouble import (
+    ChannelAtFullRate,
     ChannelAvailable,
-    ChannelInDoubt,
+    ChannelClockOff,
+    ChannelClockRight,
     ChannelPaused,
     ChannelResumed,
+    ChannelThrottled,
     ChannelUnavailable,
 )
+from reconciler.flow.clock_off import PAUSES_OVER, ClockOff, said_off, side_ahead
 from reconciler.flow.context import Context
-from reconciler.ports import Gateway, Pacer
+from reconciler.flow.doubt import Doubt
+from reconciler.flow.reach import FLAPS_WITHIN, Reach
+from reconciler.flow.throttling import Throttling
+from reconciler.ports import Gateway, HeldUp, LedgerUnavailable, Pacer
 
-NOT_CREATED_RUN = 50
 REJECTED_RUN = 10
-UNAVAILABLE_RUN = 3
+BY_HAND_MARK = "channel.paused_by_hand."
+ODD_MAX = 10_000
 PROBE_FIRST = timedelta(seconds=30)
 PROBE_MAX = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """That a person has switched a channel off."""
+
+    since: str
+    by: str
+    why: str = "paused by hand"
 
 
 @dataclass(slots=True)
@@ -49,23 +66,44 @@ class Channel:
     paused_why: str = ""
     probe_at: datetime | None = None
     probe_wait: timedelta = PROBE_FIRST
-    in_doubt: bool = False
-    away_since: datetime | None = None
-    _unavailable: int = 0
-    _not_created: int = 0
+    by_hand: ByHand | None = None
+    """Whose hand has switched it off, if anybody's has: then it is not even probed."""
+    reach: Reach = field(default_factory=Reach)
+    throttling: Throttling = field(default_factory=Throttling)
+    clock: ClockOff = field(default_factory=ClockOff)
+    doubt: Doubt = field(default_factory=Doubt)
+    _resumed_at: datetime | None = None
     _untrusted: set[str] = field(default_factory=set)
     _rejected: set[str] = field(default_factory=set)
+    _blamed: str | None = None
+    """The number whose refusal paused the channel."""
+    _odd: set[str] = field(default_factory=set)
+    """Numbers whose refusal was found to be their own: another number was answered while the channel was paused."""
 
     @property
     def name(self) -> ChannelName:
         """The channel's name."""
         return self.gateway.channel
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether each of its last asks came back NotCreated: no watch ends on that."""
+        return self.doubt.since is not None
+
+    @property
+    def by_hand_mark(self) -> str:
+        """The mark that says that a person has switched it off."""
+        return f"{BY_HAND_MARK}{self.name}"
+
     def room(self, now: datetime) -> int:
         """Say how many asks may be started: one probe now and then while paused, else what its pace allows."""
+        if self.by_hand is not None:
+            return 0
         if self.paused_since is None:
             return self.pacer.room()
-        return 1 if self.probe_at is None or now >= self.probe_at else 0
+        # A probe that seems far off was planned by a clock that has been set back since.
+        waits = self.probe_at is not None and now < self.probe_at <= now + PROBE_MAX
+        return 0 if waits else 1
 
     async def restore(self, context: Context) -> None:
         """Take up the standing that an earlier leader left."""
@@ -73,23 +111,53 @@ class Channel:
         if paused:
             kept = json.loads(paused)
             self.paused_since, self.paused_why = datetime.fromisoformat(kept["since"]), kept["why"]
-        self.in_doubt = bool(await context.ledger.mark(f"channel.in_doubt.{self.name}"))
+        await self.doubt.restore(context.ledger, self.name)
+        kept_by_hand = await context.ledger.mark(self.by_hand_mark)
+        was, self.by_hand = self.by_hand, ByHand(**json.loads(kept_by_hand)) if kept_by_hand else None
+        if self.by_hand is not None and was is None:
+            context.events.emit(ChannelPausedByHand(channel=self.name, by=self.by_hand.by))
+
+    def own_fault(self, number: str, reply: Reply) -> Reply:
+        """Take a refusal of the whole channel for one of this number, where others have disproved it."""
+        if number not in self._odd or not isinstance(reply.answer, Misconfigured):
+            return reply
+        return replace(reply, answer=Rejected(f"{reply.answer.reason}; other numbers of this channel are answered"))
+
+    def in_time(self, reply: Reply, tolerance: timedelta) -> Reply:
+        """Leave a reply unjudged where our clock, when it is wrong, would make something else of it.
+
+        Ages are counted by that clock, the last one too: no watch may end by it. What is proven is proven whatever the
+        time, as far as its own times can be compared: within `tolerance`.
+        """
+        off = reply.clock_off
+        if off is None or abs(off) <= PAUSES_OVER:
+            return reply
+        by_the_clock = isinstance(reply.answer, Unpaid | NotCreated)
+        if not by_the_clock and not (self.clock.is_off and abs(off) > tolerance):
+            return reply
+        return replace(reply, answer=Unavailable(f"not judged: {said_off(off)}"), verified=False)
 
     async def hear(self, context: Context, numbers: Sequence[str], replies: Sequence[Reply]) -> None:
-        """Learn from replies: pause, resume, doubt, and say so once each."""
+        """Learn from replies: pause, resume, doubt, outage, throttling, clock; and say so once each."""
+        probing = self.paused_since is not None  # else they were asked before a pause, and neither end nor prolong it
         for number, reply in zip(numbers, replies, strict=True):
             context.tally.asked[self.name, type(reply.answer).__name__] += 1
+            if isinstance(reply.answer, Rejected) and reply.evidence is None:
+                continue  # by ourselves: the gateway was not asked, and nothing is learnt about it
+            self._note_clock(context, reply)
             why = self._reason_to_pause(number, reply, context.policy.untrusted_limit)
-            if why:
-                await self._pause(context, why)
-            elif self.paused_since and not isinstance(reply.answer, Unavailable | Untrusted | Throttled):
-                await self._resume(context)
-            self._note_reach(context, reply)
-            await self._note_doubt(context, reply)
+            if why := self._with_clock(context, reply, why):
+                await self._pause(context, why, probing=probing)
+            elif self.paused_since and probing:
+                await self._note_probe(context, number, reply)
+            await self._note_reach(context, reply)
+            await self._note_throttling(context, number, reply)
+            await self.doubt.hear(self.name, number, reply, context.ledger, context.clock, context.events)
 
     def _reason_to_pause(self, number: str, reply: Reply, untrusted_limit: int) -> str:
         match reply.answer:
             case Misconfigured(reason):
+                self._blamed = number
                 return reason
             case Untrusted(reason, unknown_serial=serial):
                 self._untrusted.add(number)
@@ -109,47 +177,118 @@ class Channel:
                     self._untrusted.clear()
         return ""
 
-    async def _pause(self, context: Context, why: str) -> None:
+    # ------------------------------------------------------------------------------------------------- pause and probes
+
+    async def _pause(self, context: Context, why: str, *, probing: bool) -> None:
         now = context.clock.now()
-        self.probe_wait = min(self.probe_wait * 2, PROBE_MAX) if self.paused_since else PROBE_FIRST
-        self.probe_at = now + self.probe_wait
         if self.paused_since is not None:
+            if probing:
+                self.probe_wait = min(self.probe_wait * 2, PROBE_MAX)
+                self.probe_at = now + self.probe_wait
             return
-        self.paused_since, self.paused_why = now, why
+        held_up = await self._held_up(context)
         kept = json.dumps({"since": now.isoformat(), "why": why})
         await context.ledger.set_mark(f"channel.paused.{self.name}", kept)
-        context.events.emit(ChannelPaused(channel=self.name, why=why))
+        again = self._resumed_at is not None and now - self._resumed_at < FLAPS_WITHIN
+        self.probe_wait = min(self.probe_wait * 2, PROBE_MAX) if again else PROBE_FIRST
+        self.probe_at = now + self.probe_wait
+        self.paused_since, self.paused_why = now, why
+        context.events.emit(
+            ChannelPaused(channel=self.name, why=why, orders_waiting=held_up.orders if held_up else None)
+        )
 
-    async def _resume(self, context: Context) -> None:
+    async def _note_probe(self, context: Context, number: str, reply: Reply) -> None:
+        """Resume on a probe that worked; on one that told nothing, wait for the next."""
         now = context.clock.now()
-        since, self.paused_since, self.paused_why = self.paused_since or now, None, ""
+        if isinstance(reply.answer, Unavailable | Untrusted | Throttled):
+            self.probe_at = now + self.probe_wait
+            return
+        since = self.paused_since or now
+        if self._blamed is not None and self._blamed != number and len(self._odd) < ODD_MAX:
+            self._odd.add(self._blamed)
+        self._blamed = None
+        held_up = await self._held_up(context)
+        await context.ledger.set_mark(f"channel.paused.{self.name}", "")
+        self.paused_since, self.paused_why, self._resumed_at = None, "", now
         self._untrusted.clear()
         self._rejected.clear()
-        await context.ledger.set_mark(f"channel.paused.{self.name}", "")
-        context.events.emit(ChannelResumed(channel=self.name, after=now - since))
+        context.events.emit(
+            ChannelResumed(
+                channel=self.name,
+                after=max(now - since, timedelta(0)),
+                orders_held_up=held_up.orders if held_up else None,
+                longest=_longest(held_up, since, now),
+            )
+        )
 
-    def _note_reach(self, context: Context, reply: Reply) -> None:
+    # ------------------------------------------------------------------------------------------- what befalls a channel
+
+    async def _note_reach(self, context: Context, reply: Reply) -> None:
         now = context.clock.now()
         if isinstance(reply.answer, Unavailable):
-            self._unavailable += 1
-            if self._unavailable == UNAVAILABLE_RUN and self.away_since is None:
-                self.away_since = now
-                context.events.emit(ChannelUnavailable(channel=self.name, why=reply.answer.reason))
-            return
-        self._unavailable = 0
-        if self.away_since is not None:
-            context.events.emit(ChannelAvailable(channel=self.name, after=now - self.away_since))
-            self.away_since = None
+            if self.reach.failed(now):
+                held_up = await self._held_up(context)
+                orders = held_up.orders if held_up else None
+                context.events.emit(
+                    ChannelUnavailable(channel=self.name, why=reply.answer.reason, orders_waiting=orders)
+                )
+        elif not isinstance(reply.answer, Untrusted) and (since := self.reach.reached()) is not None:
+            held_up = await self._held_up(context)
+            context.events.emit(
+                ChannelAvailable(
+                    channel=self.name,
+                    after=max(now - since, timedelta(0)),
+                    orders_held_up=held_up.orders if held_up else None,
+                    longest=_longest(held_up, since, now),
+                )
+            )
 
-    async def _note_doubt(self, context: Context, reply: Reply) -> None:
-        if isinstance(reply.answer, NotCreated):
-            self._not_created += 1
-            if self._not_created == NOT_CREATED_RUN and not self.in_doubt:
-                self.in_doubt = True
-                await context.ledger.set_mark(f"channel.in_doubt.{self.name}", context.clock.now().isoformat())
-                context.events.emit(ChannelInDoubt(channel=self.name, asks=self._not_created))
-        elif isinstance(reply.answer, Paid | Refunded | Unpaid | Closed | Unrecognised):
-            self._not_created = 0
-            if self.in_doubt:
-                self.in_doubt = False
-                await context.ledger.set_mark(f"channel.in_doubt.{self.name}", "")
+    async def _note_throttling(self, context: Context, number: str, reply: Reply) -> None:
+        now = context.clock.now()
+        match reply.answer:
+            case Throttled():
+                if self.throttling.throttled(number, now):
+                    held_up = await self._held_up(context)
+                    orders = held_up.orders if held_up else None
+                    context.events.emit(ChannelThrottled(channel=self.name, orders_waiting=orders))
+            case Paid() | Refunded() | Unpaid() | NotCreated() | Closed():
+                if (over := self.throttling.answered(number, now)) is not None:
+                    context.events.emit(
+                        ChannelAtFullRate(
+                            channel=self.name, after=over.after, orders_held_up=over.orders, longest=over.longest
+                        )
+                    )
+            case Unavailable() | Untrusted() | Misconfigured() | Rejected() | Unrecognised():
+                pass
+
+    def _note_clock(self, context: Context, reply: Reply) -> None:
+        off = reply.clock_off
+        believe = isinstance(reply.answer, Misconfigured)
+        if off is None or not self.clock.hear(off, context.clock.monotonic(), believe=believe):
+            return
+        if self.clock.is_off:
+            context.events.emit(ChannelClockOff(channel=self.name, off_by=abs(off), ahead=side_ahead(off)))
+        else:
+            context.events.emit(ChannelClockRight(channel=self.name, off_by=abs(off)))
+
+    def _with_clock(self, context: Context, reply: Reply, why: str) -> str:
+        """Add to a reason to pause what the clock has to do with it, or give the clock as the reason."""
+        if reply.clock_off is None:
+            return why
+        now_s = context.clock.monotonic()
+        clock = self.clock.reason_to_pause(reply.clock_off, now_s, failed=isinstance(reply.answer, Misconfigured))
+        return "; ".join(text for text in (why, clock) if text)
+
+    async def _held_up(self, context: Context) -> HeldUp | None:
+        """Count what a trouble means; None where the ledger cannot say: the line is said all the same."""
+        try:
+            return await context.ledger.held_up(self.name, context.clock.now())
+        except LedgerUnavailable:
+            return None
+
+
+def _longest(held_up: HeldUp | None, since: datetime, now: datetime) -> timedelta | None:
+    """Say how long an order was held up at most by a trouble that began at `since`."""
+    if held_up is None or held_up.since is None:
+        return None
+    return max(now - max(since, held_up.since), timedelta(0))

@@ -7,19 +7,31 @@ from dataclasses import replace
 from reconciler.domain.decision import AskAgain, CloseOrder, Stop
 from reconciler.domain.order import Order
 from reconciler.events.orders import OrderClosed
+from reconciler.flow.block import WAIT_FIRST
 from reconciler.flow.context import Context
 from reconciler.flow.judged import Judged
-from reconciler.ports import Moved
+from reconciler.flow.row_busy import close_blocked, close_later
+from reconciler.ports import Moved, RowBusy, ShopReadOnly
 
 
 async def close(context: Context, item: Judged) -> Judged:
-    """Mark the order closed in the shop, if that was decided; where its row has changed meanwhile, ask again."""
+    """Mark the order closed in the shop, if that was decided; where its row has changed or is locked, ask again."""
     row, attempt = item.subject.row, item.watch.attempt
     if not (isinstance(item.decision, CloseOrder) and context.enforcing and isinstance(row, Order)):
         return item
     if why := await _perhaps_paid_elsewhere(context, item):
         return replace(item, decision=Stop(f"closed at the gateway, unpaid; not closed in the shop: {why}"))
-    if not isinstance(await context.shop.close_order(row), Moved):
+    if (wait := context.block.wait(attempt.order_key)) is not None:
+        return close_blocked(context, item, wait)
+    try:
+        outcome = await context.shop.close_order(row)
+    except RowBusy as busy:
+        return close_later(context, item, busy)
+    except ShopReadOnly as error:
+        await context.block.read_only(str(error))
+        return close_blocked(context, item, context.block.wait(attempt.order_key) or WAIT_FIRST)
+    context.block.free()
+    if not isinstance(outcome, Moved):
         return replace(item, decision=AskAgain("closed at the gateway; the row changed while it was being closed"))
     context.tally.closed += 1
     context.events.emit(OrderClosed(order_no=attempt.order_no, channel=attempt.channel, why=item.decision.why))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,11 +12,12 @@ from reconciler.domain.order import Attempt, Order, OrderState, UnreadableOrder
 from reconciler.domain.schedule import next_ask
 from reconciler.events.trouble import ChannelUnconfigured
 from reconciler.flow.apply import announce
+from reconciler.flow.clock_set_back import by_the_books
 from reconciler.flow.context import Context
+from reconciler.flow.quick_mark import QuickMark
 from reconciler.ports import Batch, CaseReport, Found, NewWatch, Page, Position
 
 PAGE_ROWS = 500
-QUICK_MARK = "find.quick"
 WALKED_MARK = "find.walked"
 
 
@@ -48,13 +48,12 @@ class Finder:
         context = self._context
         now = context.clock.now()
         newest = await context.shop.newest()
-        kept = await context.ledger.mark(QUICK_MARK)
-        if kept is None:
+        mark = await by_the_books(context)
+        if mark is None:
             return await self.walk()
-        mark = json.loads(kept)
-        found = await self._go_through(Position(mark["from"]))
-        if now - datetime.fromisoformat(mark["seen_at"]) >= self._policy.overlap:
-            await self._keep(from_=mark["seen"], seen=newest, now=now)
+        found = await self._go_through(mark.from_)
+        if not timedelta(0) <= now - mark.seen_at < self._policy.overlap:  # or the clock was set back, by little
+            await QuickMark(from_=mark.seen, seen=newest, seen_at=now).keep(context.ledger)
         return found
 
     async def walk(self) -> int:
@@ -69,15 +68,10 @@ class Finder:
             since = min(since, datetime.fromisoformat(last))
         found = await self._go_through(await context.shop.before(since), since)
         await context.ledger.set_mark(WALKED_MARK, now.isoformat())
-        if await context.ledger.mark(QUICK_MARK) is None:
-            await self._keep(from_=newest, seen=newest, now=now)
+        if await QuickMark.read(context.ledger) is None:
+            await QuickMark(from_=newest, seen=newest, seen_at=now).keep(context.ledger)
         self._policy = replace(self._policy, since=None)
         return found
-
-    async def _keep(self, *, from_: str, seen: Position, now: datetime) -> None:
-        """Remember where the next quick look starts, and what it may start from one overlap later."""
-        mark = {"from": from_, "seen": seen, "seen_at": now.isoformat()}
-        await self._context.ledger.set_mark(QUICK_MARK, json.dumps(mark))
 
     async def _go_through(self, after: Position, since: datetime | None = None) -> int:
         """Make watches of the candidates from a position on, of those created since then."""
@@ -115,8 +109,12 @@ class Finder:
 
     def watch_for(self, attempt: Attempt, now: datetime, *, waits_at: datetime | None = None) -> NewWatch:
         """Make the watch of an attempt: due at its first age, or now where that has passed."""
-        # A shop whose clock runs ahead must not put off the first ask.
-        attempt = replace(attempt, created_at=min(attempt.created_at, now))
+        ahead = attempt.created_at - now
+        if ahead > self._context.policy.clock_tolerance:
+            # Hours or days: who knows whose clock is wrong. If it is ours, the order's ages must not suffer by it.
+            return NewWatch(attempt, now, waits_at)
+        if ahead > timedelta(0):  # a shop whose clock runs a little ahead must not put off its asks
+            attempt = replace(attempt, created_at=now)
         due = next_ask(attempt.created_at, None, now, self._context.policy.ages)
         return NewWatch(attempt, due or now, waits_at)
 

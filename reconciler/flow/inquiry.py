@@ -15,7 +15,7 @@ from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.judged import Judged, ask_of, update_of, uses_an_age, why_of
-from reconciler.ports import Batch, Watch
+from reconciler.ports import Batch, Case, Watch
 
 FINDINGS_MAX = 64
 
@@ -63,6 +63,25 @@ class Inquiry:
                 findings += await self._ask(Asker(self._context, channel), mine, act=act)
         return tuple(findings)
 
+    async def ask_approved(self, case: Case) -> Finding | None:
+        """Ask now about the attempt that an approved case is about, and act on it; None where it is not known here.
+
+        What the person approved is waived, and nothing else: see `History.approved`.
+        """
+        channel = next((channel for channel in self._channels if channel.name == case.channel), None)
+        if channel is None:
+            return None
+        for watch in await self._watches_of(case):
+            attempt = watch.attempt
+            if (attempt.order_key, *attempt.number) == (case.order_key, case.channel, case.out_trade_no):
+                (finding,) = await self._ask(Asker(self._context, channel, waives=True), [watch], act=True)
+                return finding
+        return None
+
+    async def _watches_of(self, case: Case) -> Sequence[Watch]:
+        story = await self._context.ledger.story(case.order_key)
+        return [*story.watches, *(await self._watches(case.out_trade_no))]
+
     async def _watches(self, number: str) -> Sequence[Watch]:
         """Find the order's watches, and begin those that were missing."""
         context = self._context
@@ -90,6 +109,7 @@ class Inquiry:
                     replace(
                         update_of(context, item, now),
                         next_ask_at=item.watch.next_ask_at,
+                        failures=item.watch.failures,
                         decision=item.watch.last_decision,
                         why=item.watch.why,
                         ended=item.watch.ended_at is not None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from reconciler.domain.answer import (
     Closed,
@@ -23,16 +24,22 @@ from reconciler.domain.answer import (
 )
 from reconciler.domain.confirm import Subject
 from reconciler.domain.decide import when_next
-from reconciler.domain.decision import Decision, OpenCase, Settle
+from reconciler.domain.decision import CloseTrade, Decision, OpenCase, Settle
 from reconciler.domain.decision import name_of as name_of_decision
 from reconciler.domain.history import History
-from reconciler.domain.order import Order, OrderState, Row
+from reconciler.domain.order import Attempt, Order, OrderState, Row
+from reconciler.domain.policy import Policy
+from reconciler.domain.trust import distrust, has_grown_old
 from reconciler.flow.context import Context
 from reconciler.ports import Ask, CaseReport, Watch, WatchUpdate
 
 PARKED = timedelta(hours=24)
 """In mode observe no watch ends: one that would have is looked at again a day later."""
 WOULD_SETTLE = "would_settle"
+WAITS = "settle_waits"
+"""The decision on a watch whose order waits its turn, or is in hand already."""
+ROW_BUSY = "row_busy"
+"""The decision on a watch whose order could not be settled, since another session had its row locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,9 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
     """Say what the decision does to its watch."""
     watch, reply = item.watch, item.reply
     answered = reply is not None and uses_an_age(reply)
-    failures = watch.failures if reply is None else 0 if answered else watch.failures + 1
+    # A close that is begun counts as come to nothing until its outcome is written: what cuts it short backs off, too.
+    well = answered and not isinstance(item.decision, CloseTrade)
+    failures = watch.failures if reply is None else 0 if well else watch.failures + 1
     asked_at = reply.asked_at if reply else None
     next_ask_at = when_next(item.decision, item.subject, context.policy, now, failures, asked_at)
     ended = next_ask_at is None and context.enforcing
@@ -67,10 +76,27 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
         why=why_of(item.decision),
         ended=ended,
         ask=ask_of(reply, f"{name}: {why_of(item.decision)}"),
-        last_verified=name_of(reply.answer) if reply and reply.verified else None,
+        last_verified=_last_verified(item),
         transaction_id=reply.answer.trade.transaction_id if reply and isinstance(reply.answer, Paid) else None,
         shows_paid=any(_shows_paid(row) for row in (item.was, item.subject.row)),
     )
+
+
+def _last_verified(item: Judged) -> str | None:
+    """Name what the gateway last said of the trade, for sure; None where that stays. Nothing makes a payment unsaid."""
+    reply = item.reply
+    if reply is None or not reply.verified:
+        return None
+    match reply.answer:
+        case Paid() | Refunded():
+            return name_of(reply.answer)
+        case Unpaid() | NotCreated() | Closed():
+            known = item.history.last_verified
+            return None if known in {Paid.__name__, Refunded.__name__} else name_of(reply.answer)
+        case Unavailable() | Throttled() | Untrusted() | Misconfigured() | Rejected() | Unrecognised():
+            return None
+        case _:
+            assert_never(reply.answer)
 
 
 def ask_of(reply: Reply | None, decision: str) -> Ask | None:
@@ -99,6 +125,15 @@ def report_of(item: Judged, case: OpenCase) -> CaseReport:
         evidence=reply.evidence if reply else None,
         key=reply.key if reply else None,
     )
+
+
+def believed(item: Attempt, reply: Reply, policy: Policy, now: datetime) -> Reply:
+    """Give a reply for what it is worth: one that reads well and proves nothing says nothing, and uses up no age."""
+    why = distrust(item, reply, policy, now)
+    if not why:
+        return reply
+    answer = Unavailable(why) if has_grown_old(reply, now) else Untrusted(why)  # that we were slow is not its fault
+    return replace(reply, answer=answer, verified=False)
 
 
 def untrusted_run_of(watch: Watch, reply: Reply | None) -> int:

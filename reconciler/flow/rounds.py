@@ -15,20 +15,37 @@ from datetime import datetime, timedelta
 
 from reconciler.events.orders import SettleRecovered
 from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting, Summary
-from reconciler.events.trouble import LedgerIsAvailable, LedgerIsUnavailable, ShopIsAvailable, ShopIsUnavailable
 from reconciler.flow.ask import Asker
+from reconciler.flow.away import WAIT_FIRST_S, Away
 from reconciler.flow.channel import Channel
+from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.judged import shows_payment
-from reconciler.ports import Batch, LedgerUnavailable, LockLost, OpenIntention, Outcome, PortError, ShopUnavailable
+from reconciler.ports import (
+    Batch,
+    EndCases,
+    LedgerUnavailable,
+    LockLost,
+    OpenIntention,
+    Outcome,
+    ReplicaUnavailable,
+    ShopUnavailable,
+)
 
 SHOP_MARK = "shop"
-LOCK_RETRY_S = 2.0
-IDLE_MAX_S = 5.0
 IDLE_MIN_S = 0.02
-TROUBLE_FIRST_S = 1.0
-TROUBLE_MAX_S = 30.0
+ROOM_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How long to wait, in seconds, where nothing wakes us."""
+
+    lock_every: float = 2.0
+    """Between two looks at the lock: whether it is still ours, or free."""
+    idle_max: float = 5.0
+    """Until a channel looks again for what is due, however far off that seems."""
 
 
 @dataclass(slots=True)
@@ -42,6 +59,7 @@ class Rounds:
     """Host and process, for the ledger and `status`."""
     whose: str = ""
     """The shop that the ledger belongs to from the first lead on: `shop.db orders`."""
+    tempo: Tempo = Tempo()
     leading: bool = False
     beat: float = 0.0
     """Monotonic time of the last sign of life: what the watchdog is fed by."""
@@ -53,7 +71,11 @@ class Rounds:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _walk_wanted: bool = True
-    _trouble: tuple[type[PortError], datetime, str] | None = None
+    _away: Away = field(init=False)
+    _steps: ClockSteps = field(default_factory=ClockSteps)
+
+    def __post_init__(self) -> None:
+        self._away = Away(self.context.clock, self.context.events)
 
     # ------------------------------------------------------------------------------------------------------ the daemon
 
@@ -66,7 +88,7 @@ class Rounds:
                 await self._lead()
             except LockLost as lost:
                 self.context.events.emit(LeadLost(why=str(lost)))
-                await self._pause(TROUBLE_FIRST_S)
+                await self._pause(WAIT_FIRST_S)
             finally:
                 self.leading = False
 
@@ -80,12 +102,8 @@ class Rounds:
         self._walk_wanted = True
 
     def troubles(self) -> tuple[str, ...]:
-        """Say why the work is not being done now, if it is not; a standby's work is to wait."""
-        if self._trouble is None:
-            return ()
-        kind, since, why = self._trouble
-        what = "shop" if kind is ShopUnavailable else "ledger"
-        return (f"{what} unavailable since {since.isoformat(timespec='seconds')}: {why}",)
+        """Say why the work, or some of it, is not being done now, if it is not; a standby's work is to wait."""
+        return (*self._away.told(), *self.context.block.told())
 
     # -------------------------------------------------------------------------------------------------------- one pass
 
@@ -94,10 +112,16 @@ class Rounds:
         context = self.context
         if not await self.take_charge():
             return False
-        finder = Finder(context, self.find)
-        await finder.walk()
+        try:
+            await Finder(context, self.find).walk()
+        except ReplicaUnavailable as away:  # what is watched is asked about all the same
+            self._away.note(away)
         self.due_by = due_by = context.clock.now()
-        await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
+        try:
+            await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
+            await context.deliveries.finish()
+        finally:
+            await context.deliveries.drop()
         return True
 
     async def take_charge(self, *, by_hand: bool = False) -> bool:
@@ -121,16 +145,19 @@ class Rounds:
         while not self._stop.is_set():
             self._beat()
             try:
-                if await context.shop.take_lock():
-                    self._over(ShopUnavailable)
-                    return True
+                taken = await context.shop.take_lock()
             except ShopUnavailable as away:
                 await self._bear(away)
                 continue
+            self._away.over(ShopUnavailable)
+            if taken:
+                return True
             if since is None:
                 since = context.clock.now()
+                self._away.forget()
+                context.block.forget()
                 context.events.emit(LeadWaiting(why="another process holds the shop's lock"))
-            await self._pause(LOCK_RETRY_S)
+            await self._pause(self.tempo.lock_every)
         return False
 
     async def _lead(self) -> None:
@@ -164,16 +191,23 @@ class Rounds:
         now = context.clock.now()
         for channel in self.channels:
             await channel.restore(context)
+        await context.brake.restore()
         await context.ledger.free_leases()
+        await self._steps.look_at_the_books(context)
         await self._recover()
-        if context.enforcing:
+        if context.writes:
+            await self._look_at_the_block(at_once=True)
+        if context.enforcing and context.brake.stopped is None:
             await context.ledger.wake_would_settle(now)
 
     async def _recover(self) -> None:
         """Look at each settlement that was begun and has no outcome: never replayed, always decided anew."""
         context = self.context
         context.recovering.clear()
+        await context.deliveries.drop()
         for intention in await context.ledger.open_intentions():
+            if any(key in context.unfinished for key in intention.order_keys):
+                continue  # it is known, and has its time
             rows = await context.shop.read(intention.order_keys)
             now = context.clock.now()
             if all(shows_payment(rows.get(key), intention.transaction_id) for key in intention.order_keys):
@@ -186,7 +220,9 @@ class Rounds:
                 self._tell(intention, "found open: the gateway is asked again, then it is decided anew")
 
     async def _close_the_book(self, intention: OpenIntention, outcome: Outcome, why: str, now: datetime) -> None:
-        await self.context.ledger.conclude(intention.id, outcome, why, Batch(), now)
+        answered = intention.order_keys if outcome is Outcome.SETTLED else ()
+        ends = tuple(EndCases(key, f"done: {why}", intention.out_trade_no) for key in answered)
+        await self.context.ledger.conclude(intention.id, outcome, why, Batch(ends=ends), now)
         self._tell(intention, f"{outcome.value}: {why}")
 
     def _tell(self, intention: OpenIntention, outcome: str) -> None:
@@ -204,23 +240,33 @@ class Rounds:
     async def _turn_together(self) -> None:
         """Find and ask side by side, each channel on its own."""
         asking = (self._keep_asking(Asker(self.context, channel), channel) for channel in self.channels)
-        await _together([self._keep_finding(), self._keep_the_lock(), *asking])
+        try:
+            await _together([self._keep_finding(), self._keep_the_lock(), self._keep_settling(), *asking])
+        finally:
+            await self.context.deliveries.drop()
 
     async def _keep_finding(self) -> None:
         finder = Finder(self.context, self.find)
         while not self._stop.is_set():
-            if self._walk_wanted:
-                new = await finder.walk()
-                self._walk_wanted = False
-            else:
-                new = await finder.quick()
-            self._over(ShopUnavailable)
-            self._over(LedgerUnavailable)
+            try:
+                new = await (finder.walk() if self._walk_wanted else finder.quick())
+            except ReplicaUnavailable as away:
+                await self._find_later(away)
+                continue
+            self._walk_wanted = False
+            self._away.over(ReplicaUnavailable, ShopUnavailable, LedgerUnavailable)
             self._beat()
             self.found_at = self.context.clock.now()
             if new:
                 self._woken.set()
             await self._pause(self.find.every.total_seconds())
+
+    async def _find_later(self, away: ReplicaUnavailable) -> None:
+        """Let finding alone wait for its replica. Raises ShopUnavailable where the primary does not answer either."""
+        await self.context.shop.read(())
+        self._away.over(ShopUnavailable, LedgerUnavailable)
+        self._beat()
+        await self._pause(self._away.note(away))
 
     async def _keep_asking(self, asker: Asker, channel: Channel) -> None:
         while not self._stop.is_set():
@@ -234,40 +280,42 @@ class Rounds:
     async def _idle_s(self, channel: Channel) -> float:
         due = await self.context.ledger.next_due(channel.name)
         now = self.context.clock.now()
-        if due is None or channel.room(now) <= 0:
-            return IDLE_MAX_S if channel.paused_since else 1.0
-        return min(max((due - now).total_seconds(), IDLE_MIN_S), IDLE_MAX_S)
+        if due is None:
+            return self.tempo.idle_max
+        if channel.room(now) <= 0:
+            return self.tempo.idle_max if channel.paused_since else ROOM_AGAIN_S
+        return min(max((due - now).total_seconds(), IDLE_MIN_S), self.tempo.idle_max)
 
     async def _keep_the_lock(self) -> None:
         while not self._stop.is_set():
             if not await self.context.shop.holds_lock():
                 raise LockLost("the lock is gone: its connection broke, its database was replaced, or another has it")
-            await self._pause(LOCK_RETRY_S)
+            if await self._steps.look(self.context):
+                self._woken.set()
+            await self._pause(self.tempo.lock_every)
+
+    async def _keep_settling(self) -> None:
+        """Look after what was handed over to the shop's own code, the queue of settlements, and what blocks them."""
+        deliveries = self.context.deliveries
+        while not self._stop.is_set():
+            deliveries.raise_failure()
+            self.context.brake.note_queue()
+            await self._look_at_the_block()
+            await self._pause(self.tempo.lock_every)
+        await deliveries.wind_up()
+
+    async def _look_at_the_block(self, *, at_once: bool = False) -> None:
+        context = self.context
+        if waiting := await context.block.look(at_once=at_once):
+            await context.ledger.wake(waiting, context.clock.now())
+            self._woken.set()
 
     # -------------------------------------------------------------------------------------------------------- troubles
 
     async def _bear(self, away: ShopUnavailable | LedgerUnavailable) -> None:
-        """Say once that shop or ledger is away, and wait: longer each time, never for good."""
+        """Say once that shop or ledger is away, and wait."""
         self._beat()  # waiting is a sign of life, too: the watchdog is for a loop that hangs
-        now = self.context.clock.now()
-        if self._trouble is None or self._trouble[0] is not type(away):
-            self._trouble = (type(away), now, str(away))
-            if isinstance(away, ShopUnavailable):
-                self.context.events.emit(ShopIsUnavailable(why=str(away)))
-            else:
-                self.context.events.emit(LedgerIsUnavailable(why=str(away)))
-        lasted = now - self._trouble[1]
-        await self._pause(min(max(TROUBLE_FIRST_S, lasted.total_seconds() / 2), TROUBLE_MAX_S))
-
-    def _over(self, kind: type[PortError]) -> None:
-        if self._trouble is None or self._trouble[0] is not kind:
-            return
-        after = self.context.clock.now() - self._trouble[1]
-        self._trouble = None
-        if kind is ShopUnavailable:
-            self.context.events.emit(ShopIsAvailable(after=after))
-        else:
-            self.context.events.emit(LedgerIsAvailable(after=after))
+        await self._pause(self._away.note(away))
 
     async def _still_locked(self) -> bool:
         try:
@@ -314,6 +362,7 @@ async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
         would_settle=tally.would_settle,
         callback_won=tally.callback_won,
         closed=tally.closed,
+        closed_at_gateway=tally.closed_at_gateway,
         cases_opened=tally.cases_opened,
         unanswered=tally.unanswered,
         watching=counts.open,

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 from reconciler.domain.answer import Paid
 from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.confirm import Subject
-from reconciler.domain.decide import decide
 from reconciler.domain.decision import Done, OpenCase, Settle
-from reconciler.domain.order import Order, OrderKey, Row
-from reconciler.events.orders import CaseEnded, OrderCallbackWon, OrderSettled, SettleRecovered
-from reconciler.flow.apply import announce, apply
+from reconciler.domain.order import Order, OrderKey
+from reconciler.domain.schedule import retry_after
+from reconciler.events.orders import SettleRecovered
+from reconciler.flow.apply import apply
+from reconciler.flow.brake import Go, Held, Wait
 from reconciler.flow.context import Context
-from reconciler.flow.judged import Judged, ask_of, report_of, update_of
-from reconciler.ports import Batch, EndCases, Intention, IntentionId, Move, Moved, NotMoved, Outcome, Taken
+from reconciler.flow.deliver import hand_over
+from reconciler.flow.judged import Judged
+from reconciler.flow.outcome import callback_won, decided_anew, moved, put_off, read_only, refusal, refused, row_busy
+from reconciler.ports import Intention, IntentionId, Move, Moved, NotMoved, RowBusy, ShopReadOnly, Taken
+
+FULL_AGAIN: Final = timedelta(seconds=30)
+"""When an order comes again for which the shop's own code had no room left."""
 
 
 class UnprovenError(AssertionError):
@@ -22,34 +29,69 @@ class UnprovenError(AssertionError):
 
 
 async def settle(context: Context, item: Judged) -> set[OrderKey]:
-    """Move the order (or the group) of a decision to settle; give the keys whose rows are new now.
+    """Move the order (or the group) of a decision to settle, as far as the brake lets it; give the keys decided on.
 
+    Where the shop's own code settles, this only hands over: what comes of it is written later (`Deliveries.finish`).
     Raises LockLost, ShopUnavailable and LedgerUnavailable with the intention left open: it is decided anew.
     """
     intention = _intention(item)
     keys = {order.key for order in intention.orders}
+    if not await _may_go(context, item, intention):
+        return set()
     begun = await context.ledger.begin(intention, context.clock.now())
     if isinstance(begun, Taken):
         await apply(context, [replace(item, decision=_taken(item, begun, intention))])
         return keys
     _say_resumed(context, intention)
-    result = await context.shop.settle(
-        Move(
-            intention=begun.id,
-            orders=intention.orders,
-            channel=intention.channel,
-            out_trade_no=intention.out_trade_no,
-            transaction_id=intention.transaction_id,
-            amount=intention.amount,
-            paid_at=intention.paid_at,
-        )
+    move = Move(
+        intention=begun.id,
+        orders=intention.orders,
+        channel=intention.channel,
+        out_trade_no=intention.out_trade_no,
+        transaction_id=intention.transaction_id,
+        amount=intention.amount,
+        paid_at=intention.paid_at,
     )
+    if context.receiver is not None:
+        hand_over(context, context.receiver, item, intention, move)
+        return keys
+    try:
+        result = await context.shop.settle(move)
+    except RowBusy as busy:
+        await row_busy(context, item, intention, begun.id, busy)
+        return keys
+    except ShopReadOnly as error:
+        await read_only(context, item, intention, begun.id, error)
+        return keys
+    context.block.free()
     match result:
         case Moved():
-            await _moved(context, item, intention, begun.id)
+            await moved(context, item, intention, begun.id)
         case NotMoved():
             await _not_moved(context, item, intention, begun.id, result)
     return keys
+
+
+async def _may_go(context: Context, item: Judged, intention: Intention) -> bool:
+    """Ask whoever may put the order off: rows that nobody can write, a crowd at the shop's own code, the brake."""
+    number = item.watch.attempt.out_trade_no
+    if (wait := context.block.wait(item.watch.attempt.order_key)) is not None:
+        why = f"paid, and {'; '.join(context.block.told())}"
+        await put_off(context, item, why, context.clock.now() + wait)
+        return False
+    if context.receiver is not None and not context.deliveries.has_room():
+        now = context.clock.now()
+        why = "paid, and waits: the shop's own code is busy with others"
+        await put_off(context, item, why, now + max(retry_after(item.watch.failures + 1, number), FULL_AGAIN))
+        return False
+    match await context.brake.leave(intention.orders, intention.amount, context.deliveries.amounts):
+        case Go():
+            return True
+        case Wait(until, why):
+            await put_off(context, item, why, until)
+        case Held(why):
+            await put_off(context, item, f"paid, and kept: {why}", None)
+    return False
 
 
 def _intention(item: Judged) -> Intention:
@@ -75,79 +117,22 @@ def _intention(item: Judged) -> Intention:
     )
 
 
-async def _moved(context: Context, item: Judged, intention: Intention, begun: IntentionId) -> None:
-    now = context.clock.now()
-    update = replace(
-        update_of(context, item, now),
-        ended=True,
-        shows_paid=True,
-        decision=Outcome.SETTLED.value,
-        why="moved forward by us",
-        ask=ask_of(item.reply, f"{Outcome.SETTLED.value}: {intention.why}"),
-    )
-    ending = f"settled by {intention.transaction_id}"
-    ends = tuple(EndCases(order.key, ending, intention.out_trade_no) for order in intention.orders)
-    await context.ledger.conclude(begun, Outcome.SETTLED, intention.why, Batch(updates=(update,), ends=ends), now)
-    for order in intention.orders:
-        context.tally.settled += 1
-        context.events.emit(
-            OrderSettled(
-                order_no=order.order_no,
-                channel=intention.channel,
-                amount=order.amount,
-                transaction_id=intention.transaction_id,
-                paid_at=intention.paid_at,
-                stuck_for=now - intention.paid_at,
-                by="update",
-            )
-        )
-    if item.history.open_cases:
-        ending = ", ".join(sorted(kind.value for kind in item.history.open_cases)) + ": settled in full agreement"
-        context.events.emit(CaseEnded(order_no=item.watch.attempt.order_no, ending=ending))
-
-
 async def _not_moved(
-    context: Context, item: Judged, intention: Intention, begun: IntentionId, refusal: NotMoved
+    context: Context, item: Judged, intention: Intention, begun: IntentionId, refusal_: NotMoved
 ) -> None:
     """Decide anew on the row as it is now: the callback won, or it is a case. Nothing was written to the shop."""
-    now, fresh, why = context.clock.now(), refusal.rows.get(item.watch.attempt.order_key), refusal.why
-    subject = Subject(item.watch.attempt, fresh, () if fresh is None else (fresh,))
-    assert item.reply is not None  # noqa: S101 # `_intention` saw it
-    decision = decide(subject, item.reply, item.history, context.policy, now)
-    if isinstance(decision, Done):
-        update = update_of(context, replace(item, subject=subject, decision=decision), now)
-        won = Outcome.CALLBACK_WON.value
-        update = replace(update, decision=won, ask=ask_of(item.reply, f"{won}: {decision.why}"))
-        batch = Batch(updates=(update,))
-        await context.ledger.conclude(begun, Outcome.CALLBACK_WON, decision.why, batch, now)
-        context.tally.callback_won += 1
-        context.events.emit(
-            OrderCallbackWon(
-                order_no=item.watch.attempt.order_no,
-                channel=intention.channel,
-                transaction_id=intention.transaction_id,
-                why=f"the row turned paid between our reading and our update: {decision.why}",
-            )
-        )
-        return
-    case = decision if isinstance(decision, OpenCase) else _refused(item, fresh, why)
-    judged = replace(item, subject=subject, decision=case)
-    report = report_of(judged, case)
-    batch = Batch(updates=(update_of(context, judged, now),), cases=(report,))
-    outcomes = await context.ledger.conclude(begun, Outcome.REFUSED, case.why, batch, now)
-    context.tally.not_applied += 1
-    announce(context, (report,), outcomes)
-
-
-def _refused(item: Judged, fresh: Row | None, said: str) -> OpenCase:
-    before = item.subject.row
-    was = f"status {before.status}, {before.amount}" if isinstance(before, Order) else "unreadable"
-    now_is = f"status {fresh.status}, {fresh.amount}" if isinstance(fresh, Order) else "unreadable or gone"
-    reason = f"the database says: {said}" if said else "it is not as it was read a moment before"
-    facts = [Fact("row", f"as read: {was}", f"now: {now_is}")]
-    if said:
-        facts.append(Fact("database", "settle", said))
-    return OpenCase(CaseKind.SETTLE_REFUSED, f"paid, and the shop's row did not take it: {reason}", tuple(facts))
+    fresh, said = refusal_.rows.get(item.watch.attempt.order_key), refusal_.why
+    together = tuple(refusal_.rows.values()) if len(intention.orders) > 1 else None
+    judged = decided_anew(context, item, fresh, together)
+    match judged.decision:
+        case Done() as done:
+            await callback_won(context, judged, done, intention, begun)
+        case OpenCase() as case:
+            await refused(context, judged, case, begun)
+        case _:
+            reason = f"the database says: {said}" if said else "it is not as it was read a moment before"
+            more = (Fact("database", "settle", said),) if said else ()
+            await refused(context, judged, refusal(item.subject.row, fresh, reason, *more), begun)
 
 
 def _taken(item: Judged, taken: Taken, intention: Intention) -> OpenCase:
@@ -164,7 +149,8 @@ def _taken(item: Judged, taken: Taken, intention: Intention) -> OpenCase:
 
 
 def _say_resumed(context: Context, intention: Intention) -> None:
-    resumed = [context.recovering.pop(order.key, None) for order in intention.orders]
+    resumed = [context.recovering.get(order.key) for order in intention.orders]
+    context.concluded(order.key for order in intention.orders)
     for earlier in resumed:
         if earlier is not None:
             same = earlier.transaction_id == intention.transaction_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.domain.answer import Merchant, Reply
+from reconciler.domain.closing import CloseReply
 from reconciler.domain.order import ChannelName
 from reconciler.ops.metrics import Metrics
 from reconciler.ports import Gateway
@@ -40,6 +41,10 @@ class MeasuredGateway:
         for reply in replies:
             self._metrics.asked(self.channel, reply.answer, reply.duration_ms / MS_PER_S)
         return replies
+
+    async def close_trade(self, out_trade_no: str) -> CloseReply:
+        """Have the trade closed."""
+        return await self._gateway.close_trade(out_trade_no)
 
     async def close(self) -> None:
         """Let go of the connections."""

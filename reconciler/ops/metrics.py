@@ -1,10 +1,10 @@
-"""The figures for Prometheus. No personal data, and labels only of closed sets: channels, answers, kinds, loops."""
+"""The figures for Prometheus. No personal data, and labels only of closed sets: channels, answers, kinds, reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -17,6 +17,8 @@ from reconciler.events.orders import OrderCallbackWon, OrderSettled
 from reconciler.ports import WatchCounts
 
 LOOPS = ("find", "ask")
+PausedBy = Literal["hand", "brake", "locked"]
+"""Why settling stands still: a person, the brake, or rows of the shop's that another session keeps locked."""
 ASK_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
@@ -54,6 +56,12 @@ class Metrics:
             registry=registry,
         )
         self._cases = Gauge("reconciler_cases_open", "Open cases by kind.", ["kind"], registry=registry)
+        self._settling_paused = Gauge(
+            "reconciler_settling_paused",
+            "1 while settling stands still: by a person's hand, by the brake, or since the shop's rows are locked.",
+            ["reason"],
+            registry=registry,
+        )
         self._last_success = Gauge(
             "reconciler_last_success_timestamp_seconds",
             "When a loop last came through without a failure.",
@@ -64,6 +72,7 @@ class Metrics:
         self.mode(version, mode)
         self.channels(channels)
         self.open_cases({})
+        self.settling_paused(())
         for state in ("open", "due", "ended"):
             self._watches.labels(state)
         for loop in LOOPS:
@@ -102,6 +111,11 @@ class Metrics:
         """Take the number of open cases; a kind that is left out has none."""
         for kind in CaseKind:
             self._cases.labels(kind.value).set(counts.get(kind, 0))
+
+    def settling_paused(self, reasons: Collection[PausedBy]) -> None:
+        """Take why settling stands still now; none where it does not, or another leads."""
+        for reason in get_args(PausedBy):
+            self._settling_paused.labels(reason).set(reason in reasons)
 
     def succeeded(self, loop: str, at: datetime) -> None:
         """Say that a loop, `find` or `ask`, came through."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from reconciler.settings.types import Strict
 
+_LABEL = re.compile(r"(?!xn--)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?|xn--[A-Za-z0-9-]{1,59}")
 RATE_MAX = 10_000
 CONCURRENCY_MAX = 1024
 ENDPOINT_LENGTH_MAX = 2048
@@ -49,11 +51,28 @@ def _endpoint(value: object) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise ValueError(f"is not a URL; {example}") from error
-    if not host or "@" in parts.netloc or parts.query or parts.fragment or value.endswith(("?", "#")):
+    if (
+        not host
+        or not _is_host(host)
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+        or value.endswith(("?", "#"))
+    ):
         raise ValueError(f"must be scheme, host and path only; {example}")
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return value.rstrip("/")
     raise ValueError(f"must begin with https:// (http:// goes to a loopback address only); {example}")
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name server, or nobody, could be asked for it: an address, or labels of 1 to 63 characters."""
+    if ":" in host:
+        try:
+            return bool(ipaddress.ip_address(host))
+        except ValueError:
+            return False
+    return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def is_loopback(host: str) -> bool:

@@ -22,6 +22,13 @@ _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 T = TypeVar("T", bound=Strict)
 
 
+class GatewayUnusable(Exception):
+    """A gateway that is installed and of no use, or cannot be known: the text says which, from where, and why.
+
+    Raised by looking it up among the gateways: only a configuration that names it has the problem.
+    """
+
+
 @dataclass(slots=True)
 class Draft:
     """What could be understood of a file."""
@@ -123,7 +130,12 @@ def _channel(
         draft.faulty.add(path)
         draft.add(path, "is no name for a channel; use up to 64 letters, digits, - and _, like alipay-main")
     gateway = raw.get("gateway") if isinstance(raw, Mapping) else None
-    model = gateways.get(gateway) if isinstance(gateway, str) else None
+    try:
+        model = gateways.get(gateway) if isinstance(gateway, str) else None
+    except GatewayUnusable as problem:
+        draft.faulty.add(path)
+        draft.add((*path, "gateway"), str(problem))
+        return None
     if not isinstance(raw, Mapping) or model is not None:
         table = _table(draft, model or ChannelSettings, path, raw)
         return table if isinstance(table, ChannelSettings) else None

@@ -11,6 +11,7 @@ from reconciler.settings.channel import ChannelSettings
 from reconciler.settings.credentials import credential_problems
 from reconciler.settings.draft import understand
 from reconciler.settings.model import Mode, Settings
+from reconciler.settings.preset import with_preset
 from reconciler.settings.problems import ConfigurationError, Problem
 from reconciler.settings.rules import rule_problems
 
@@ -32,7 +33,9 @@ def parse(text: str, gateways: Gateways, *, mode: Mode | None = None, source: st
 
 def check(raw: Mapping[str, object], gateways: Gateways, *, mode: Mode | None = None) -> Settings:
     """Check a file's tables, credentials included. Raises ConfigurationError with all that is wrong."""
-    draft = understand(raw if mode is None else {**raw, "mode": mode}, gateways)
+    tables, unknown = with_preset(raw if mode is None else {**raw, "mode": mode})
+    draft = understand(tables, gateways)
+    draft.problems.extend(unknown)
     passes = (draft.problems, rule_problems(draft), credential_problems(draft))
     problems = [problem for each in passes for problem in sorted(set(each))]
     settings = draft.tables.get(())

@@ -97,6 +97,8 @@ class ShopSettings(Strict):
     password: Annotated[Secret | None, Field(examples=['"credential:shop-db-password"'])] = None
     time_zone: TimeZone = ZoneInfo("Asia/Shanghai")
     """Of date-times without an offset in the shop's tables."""
+    session_time_zone: TimeZone | None = None
+    """Of the shop's own database connections, where that is another. None: `time_zone`."""
     read_url: DatabaseUrl | None = None
     tls: Literal["verify", "off"] | None = None
     """None: verify for other hosts, off for a loopback address or a socket."""

@@ -48,6 +48,9 @@ class LedgerSettings(Strict):
 
     url: DatabaseUrl = "sqlite:////var/lib/reconciler/ledger.db"
     password: Annotated[Secret | None, Field(examples=['"credential:ledger-password"'])] = None
+    tls: Literal["verify", "off"] | None = None
+    """None: verify for other hosts, off for a loopback address or a socket."""
+    tls_ca: Annotated[Secret | None, Field(examples=['"credential:ledger-ca"'])] = None
     keep: Annotated[Duration, between(_DAY, _DECADE)] = timedelta(days=400)
     """How long evidence is kept."""
 
@@ -161,16 +164,6 @@ class Settings(Strict):
 
 ANY_VALUE = object()
 WITHOUT_EFFECT: Mapping[str, object] = {
-    "shop.preset": ANY_VALUE,
-    "shop.read_url": ANY_VALUE,
-    "shop.orders.read_from": ANY_VALUE,
-    "settle.by": "webhook",
-    "settle.webhook": ANY_VALUE,
-    "settle.close_at_gateway": True,
-    "settle.max_per_minute": ANY_VALUE,
-    "settle.brake_per_hour": ANY_VALUE,
-    "settle.brake_yuan_per_hour": ANY_VALUE,
-    "audit": ANY_VALUE,
     "processing_limits": ANY_VALUE,
     "alerts": ANY_VALUE,
 }

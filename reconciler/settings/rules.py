@@ -32,10 +32,14 @@ def _databases(draft: Draft) -> Iterator[Problem]:
     shop = draft.table(ShopSettings, "shop")
     if ledger is not None and sqlite_path(ledger.url) and ledger.password is not None:
         yield Problem("ledger.password", "an SQLite file has no password; leave it out")
+    if ledger is not None and ledger.tls == "off" and ledger.tls_ca is not None:
+        yield Problem("ledger.tls_ca", 'is of no use with tls = "off"; leave one of them out')
     if shop is None:
         return
     if sqlite_path(shop.url) and shop.password is not None:
         yield Problem("shop.password", "an SQLite file has no password; leave it out")
+    if sqlite_path(shop.url) and shop.session_time_zone is not None:
+        yield Problem("shop.session_time_zone", "an SQLite file has no sessions; leave it out")
     if shop.read_url is not None and shop.read_url.partition(":")[0] != shop.url.partition(":")[0]:
         yield Problem("shop.read_url", "is another kind of database than shop.url; a replica is of the same kind")
     if shop.tls == "off" and shop.tls_ca is not None:
@@ -66,8 +70,6 @@ def _settling(draft: Draft) -> Iterator[Problem]:
     by_webhook = settle.by == "webhook"
     if by_webhook and settle.webhook is None and draft.is_clean("settle"):
         yield Problem("settle.webhook", 'is missing, and settle.by = "webhook" needs it; add [settle.webhook] with url')
-    if by_webhook and draft.raw.get("mode") == "enforce":
-        yield Problem("settle.by", '"webhook" is not in this version yet; write by = "update", or mode = "observe"')
     if by_webhook and settle.close:
         yield Problem("settle.close", 'needs by = "update": coupons and stock live in the shop\'s code')
     if orders is None or not draft.is_clean("shop", "orders"):
@@ -87,19 +89,21 @@ def _columns_of_channels(draft: Draft) -> Iterator[Problem]:
     channels = draft.channels()
     count = draft.channel_count()
     mapped = orders.channel or (attempts and attempts.channel)
+    either = "shop.orders.channel" if attempts is None else "shop.orders.channel or shop.attempts.channel"
     if count > 1 and not mapped and ask.channels == "recorded":
-        remedy = 'name the column, like channel = "pay_id", or ask every channel: ask.channels = "all"'
+        where = " (here, or in [shop.attempts])" if attempts is not None else ""
+        remedy = f'name the column{where}, like channel = "pay_id", or ask every channel: ask.channels = "all"'
         yield Problem("shop.orders.channel", f"is missing, and there are {count} channels; {remedy}")
     for name, channel in channels.items():
         path = dotted(("channels", name, "shop_values"))
         if not mapped and channel.shop_values and count > 1:
-            yield Problem(path, "has no column to be compared with; map shop.orders.channel, or leave it out")
+            yield Problem(path, f"has no column to be compared with; map {either}, or leave it out")
         if mapped and not channel.shop_values and count > 1 and ask.channels == "recorded":
             clean = draft.is_clean("channels", name)
             if clean:
                 yield Problem(path, f"is missing; say what the shop's column {key_text(str(mapped))} holds, like [3]")
     if shop is not None and shop.ignore_channels and not mapped:
-        yield Problem("shop.ignore_channels", "has no column to be compared with; map shop.orders.channel")
+        yield Problem("shop.ignore_channels", f"has no column to be compared with; map {either}")
 
 
 def _values_of_channels(draft: Draft) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from reconciler.settings.model import Settings
+from reconciler.settings.preset import preset
 from reconciler.settings.problems import key_text
 from reconciler.settings.urls import password_in
 
@@ -21,8 +22,10 @@ def as_dict(settings: Settings) -> dict[str, Plain]:
 
 
 def as_toml(settings: Settings) -> str:
-    """Give it as TOML, which loads to the same settings again."""
-    return "\n".join(_table((), as_dict(settings))).strip() + "\n"
+    """Give it as TOML, which loads to the same settings again; what is as the preset has it says so."""
+    name = settings.shop.preset
+    shipped = preset(name) if name is not None else {}
+    return "\n".join(_table((), as_dict(settings), shipped, f"  # preset {name}")).strip() + "\n"
 
 
 def masked(url: str) -> str:
@@ -52,13 +55,16 @@ def _plain(value: object) -> Plain:
     raise TypeError(f"the settings hold a {type(value).__name__}, which TOML cannot say")
 
 
-def _table(path: tuple[str, ...], table: Mapping[str, Plain]) -> Iterator[str]:
+def _table(path: tuple[str, ...], table: Mapping[str, Plain], shipped: object, note: str) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    below = shipped if isinstance(shipped, Mapping) else {}
     if path and (len(inner) < len(table) or not table):
         yield f"\n[{'.'.join(_key(part) for part in path)}]"
-    yield from (f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner)
+    for key, value in table.items():
+        if key not in inner:
+            yield f"{_key(key)} = {_value(value)}{note if key in below and below[key] == value else ''}"
     for key, value in inner.items():
-        yield from _table((*path, key), value)
+        yield from _table((*path, key), value, below.get(key), note)
 
 
 def _value(value: Plain) -> str:

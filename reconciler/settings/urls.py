@@ -14,6 +14,8 @@ from reconciler.settings.channel import is_loopback
 
 URL_LENGTH_MAX = 2048
 PORT_MAX = 65535
+SOCKET_KEYS = {"mysql": frozenset({"unix_socket"}), "postgresql": frozenset({"host", "port"})}
+"""What may stand in the query of a URL, to lead to a socket. Whatever else drivers take there would go round us."""
 PASSWORD_KEYS = frozenset({"password", "passwd", "pwd", "sslpassword"})
 
 
@@ -89,7 +91,12 @@ def _sqlite_url(parts: SplitResult, url: str) -> str:
 def _server_url(parts: SplitResult, url: str, example: str) -> str:
     if password_in(url) is not None:
         raise ValueError('carries a password; take it out and write password = "credential:NAME" beside it')
-    query = dict(parse_qsl(parts.query))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for key, value in query.items():
+        if key not in SOCKET_KEYS[parts.scheme]:
+            raise ValueError(f'has "{key}=" in it, which is no part of an address here; leave it out')
+        if key in {"unix_socket", "host"} and not value.startswith("/"):  # a host there would go round shop.tls
+            raise ValueError(f'has "{key}=" in it, which takes the absolute path of a socket; {example}')
     if not parts.hostname and not ({"unix_socket", "host"} & query.keys()):
         raise ValueError(f"names no host; {example}")
     if not parts.path.strip("/") or "/" in parts.path[1:] or parts.fragment:

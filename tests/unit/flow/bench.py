@@ -11,6 +11,7 @@ from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName
 from reconciler.domain.policy import Policy
 from reconciler.events import Event
+from reconciler.flow.brake import Limits
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import FindPolicy
@@ -21,6 +22,7 @@ from reconciler.testing.clock import AutoClock, ManualClock
 from reconciler.testing.events import RecordingEvents
 from reconciler.testing.gateway import ScriptedGateway
 from reconciler.testing.ledger import MemoryLedger, Shelf
+from reconciler.testing.receiver import MemoryReceiver
 from reconciler.testing.shop import MemoryShop, MemoryTable
 
 ALIPAY, WECHAT = ChannelName("alipay-main"), ChannelName("wechat-main")
@@ -42,6 +44,10 @@ class Bench:
     shelf: Shelf = field(default_factory=Shelf)
     events: RecordingEvents = field(default_factory=RecordingEvents)
     gateways: dict[ChannelName, ScriptedGateway] = field(default_factory=dict)
+    receiver: MemoryReceiver | None = None
+    """The shop's own code, where that settles; it outlives a process, too."""
+    limits: Limits = field(default_factory=Limits)
+    confirm_within: timedelta = timedelta(seconds=30)
 
     def gateway(self, name: ChannelName = ALIPAY) -> ScriptedGateway:
         """Give the gateway of a channel."""
@@ -65,6 +71,9 @@ class Bench:
             policy=self.policy,
             enforcing=self.enforcing,
             tally=Tally(since=self.clock.now()),
+            receiver=self.receiver,
+            limits=self.limits,
+            confirm_within=self.confirm_within,
         )
         channels = [Channel(self.gateway(name), Pace(self.clock, rate=1000, concurrency=32)) for name in self.channels]
         return Rounds(context, channels, self.find, who="bench:1")

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciler.domain.answer import Closed, Misconfigured, NotCreated, Paid, Trade, Unavailable, Unpaid, Untrusted
+from reconciler.domain.answer import Closed, Misconfigured, Paid, Trade, Unavailable, Unpaid, Untrusted
 from reconciler.domain.case import CaseKind
 from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, Order, OrderKey, OrderState
@@ -21,7 +21,6 @@ from reconciler.events.orders import (
 )
 from reconciler.events.running import LeadLost, LeadTaken, TurnFailed
 from reconciler.events.trouble import (
-    ChannelInDoubt,
     ChannelPaused,
     ChannelResumed,
     ChannelUnconfigured,
@@ -245,16 +244,6 @@ async def test_answers_that_prove_nothing_about_many_orders_are_one_pause(bench:
     await bench.once()
     assert len(bench.events.of(ChannelPaused)) == 1
     assert not bench.events.of(CaseOpened)
-
-
-async def test_fifty_unknown_numbers_in_a_row_put_the_channel_in_doubt_and_end_no_watch(bench: Bench) -> None:
-    for number in range(60):
-        bench.order(str(number), minutes=60 * 24 * 3)
-        bench.gateway().will_answer(f"N{number}", NotCreated())
-    rounds = await bench.once()
-    assert len(bench.events.of(ChannelInDoubt)) == 1
-    counts = await rounds.context.ledger.counts(bench.clock.now())
-    assert counts.open >= 60 - 50
 
 
 async def test_an_unconfigured_channel_is_counted_and_named_once(bench: Bench) -> None:

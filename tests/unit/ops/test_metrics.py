@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.domain.answer import Answer, Merchant, NotCreated, Reply, Unavailable
 from reconciler.domain.case import CaseKind
+from reconciler.domain.closing import CloseReply, TradeClosed
 from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName
 from reconciler.events.orders import OrderCallbackWon, OrderSettled
@@ -38,6 +39,10 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
+def paused(metrics: Metrics) -> list[float | None]:
+    return [value(metrics, "reconciler_settling_paused", reason=why) for why in ("hand", "brake", "locked")]
+
+
 def test_every_series_starts_at_zero() -> None:
     metrics = fresh()
 
@@ -48,6 +53,23 @@ def test_every_series_starts_at_zero() -> None:
     assert value(metrics, "reconciler_settled_total", channel=CHANNEL) == 0
     assert value(metrics, "reconciler_cases_open", kind="needs_review") == 0
     assert value(metrics, "reconciler_last_success_timestamp_seconds", loop="find") == 0
+    assert paused(metrics) == [0, 0, 0]
+
+
+def test_why_settling_stands_still_is_one_series_a_reason() -> None:
+    metrics = fresh()
+    metrics.settling_paused(["brake", "locked"])
+    assert [value(metrics, "reconciler_settling_paused", reason=why) for why in ("hand", "brake", "locked")] == [
+        0,
+        1,
+        1,
+    ]
+    metrics.settling_paused(["hand"])
+    assert [value(metrics, "reconciler_settling_paused", reason=why) for why in ("hand", "brake", "locked")] == [
+        1,
+        0,
+        0,
+    ]
 
 
 def test_a_reload_leaves_one_mode() -> None:
@@ -123,6 +145,10 @@ class TwoAnswers:
         reply = Reply(answers[0], verified=False, asked_at=NOW, answered_at=NOW + timedelta(seconds=0.5))
         return [replace(reply, answer=answer) for answer, _ in zip(answers, out_trade_nos, strict=True)]
 
+    async def close_trade(self, out_trade_no: str) -> CloseReply:
+        assert out_trade_no == "A1"
+        return TradeClosed()
+
     async def close(self) -> None:
         self.closed = True
 
@@ -132,6 +158,7 @@ async def test_a_measured_gateway_answers_as_the_one_behind_it_and_counts() -> N
     gateway = MeasuredGateway(behind, metrics)
 
     replies = await gateway.ask(["A1", "A2"])
+    assert await gateway.close_trade("A1") == TradeClosed()
     await gateway.close()
 
     assert [reply.answer for reply in replies] == [NotCreated(), Unavailable("502")]

@@ -38,13 +38,6 @@ def test_the_mode_of_the_command_line_wins(base: str, gateways: Gateways) -> Non
     assert parse('mode = "observe"\n' + base, gateways, mode="enforce").mode == "enforce"
 
 
-def test_the_rules_hold_for_the_mode_of_the_command_line(base: str, gateways: Gateways) -> None:
-    text = base + '[settle]\nby = "webhook"\n[settle.webhook]\nurl = "https://a.example/"\nsecret = "env:APPLE_KEY"\n'
-    assert parse(text, gateways).settle.by == "webhook"
-    with pytest.raises(ConfigurationError, match=r"At settle.by: .*not in this version yet"):
-        parse(text, gateways, mode="enforce")
-
-
 def test_the_window_reaches_past_the_last_age(parsed: Parse) -> None:
     assert parsed().find.window == timedelta(days=7)
     assert parsed(more='[ask]\nages = ["30s", "10d"]\n').find.window == timedelta(days=11)
@@ -190,13 +183,9 @@ def test_a_file_is_loaded(tmp_path: Path, base: str, gateways: Gateways) -> None
 
 def test_keys_without_effect_are_named_where_the_file_sets_them(parsed: Parse) -> None:
     assert parsed().without_effect() == ()
-    more = '[settle]\nby = "update"\nclose_at_gateway = false\nmax_per_minute = 120\n[audit]\nrate = 0\n'
-    assert parsed(("[shop]\n", "[shop]\npreset = 'x'\n"), more=more).without_effect() == (
-        "shop.preset",
-        "settle.max_per_minute",
-        "audit",
-    )
-    assert parsed(more="[settle]\nclose_at_gateway = true\n").without_effect() == ("settle.close_at_gateway",)
+    more = '[settle]\nby = "update"\nclose_at_gateway = false\nmax_per_minute = 120\n[processing_limits]\n"2" = "10m"\n'
+    assert parsed(more=more).without_effect() == ("processing_limits",)
+    assert parsed(more="[settle]\nclose_at_gateway = true\n").without_effect() == ()
 
 
 def test_the_settings_cannot_be_changed(parsed: Parse) -> None:

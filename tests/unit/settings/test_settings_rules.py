@@ -140,9 +140,8 @@ def test_a_webhook_needs_its_table_and_settles_one_order_at_a_time(check: Check)
     only(check(shared, more='[settle]\nby = "webhook"\n' + WEBHOOK), "At shop.orders.shared_payment: needs settle.by")
 
 
-def test_a_webhook_is_refused_in_enforce_mode(check: Check) -> None:
-    only(check(top='mode = "enforce"\n', more='[settle]\nby = "webhook"\n' + WEBHOOK), "At settle.by: ")
-    assert check(top='mode = "enforce"\n', more=WEBHOOK) == []
+def test_a_webhook_settles_in_enforce_mode(check: Check) -> None:
+    assert check(top='mode = "enforce"\n', more='[settle]\nby = "webhook"\n' + WEBHOOK) == []
 
 
 def test_the_ledger_is_never_in_the_shops_database(check: Check, tmp_path: Path) -> None:
@@ -161,6 +160,10 @@ def test_the_ledger_is_never_in_the_shops_database(check: Check, tmp_path: Path)
 def test_a_password_is_for_servers_only(check: Check) -> None:
     only(
         check(("[shop]\n", '[shop]\npassword = "env:APPLE_KEY"\n')), "At shop.password: an SQLite file has no password"
+    )
+    only(
+        check(("[shop]\n", '[shop]\nsession_time_zone = "UTC"\n')),
+        "At shop.session_time_zone: an SQLite file has no sessions",
     )
     only(check(top='ledger.password = "env:APPLE_KEY"\n'), "At ledger.password: an SQLite file has no password")
 
@@ -208,7 +211,6 @@ def test_a_fault_in_a_table_does_not_hide_the_rules_that_its_other_keys_break(ch
     lines = check(more='[settle]\nclosee = 1\nby = "webhook"\nclose = true\n' + WEBHOOK, top='mode = "enforce"\n')
     assert [line.split(": ")[0] for line in lines] == [
         "At settle.closee",
-        "At settle.by",
         "At settle.close",
         "At settle.close",
     ]

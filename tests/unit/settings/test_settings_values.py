@@ -93,6 +93,8 @@ def test_shop_values_are_kept_as_text() -> None:
         "postgresql://h/shop",
         "mysql:///shop?unix_socket=/run/mysqld/mysqld.sock",
         "postgresql:///shop?host=/run/postgresql",
+        "postgresql:///shop?host=/run/postgresql&port=5433",
+        "mysql://a%40b@h/shop",
     ],
 )
 def test_a_database_url_names_a_kind_a_place_and_a_database(url: str) -> None:
@@ -113,6 +115,11 @@ def test_a_database_url_names_a_kind_a_place_and_a_database(url: str) -> None:
         "mysql://u:secret@h/shop",
         "mysql://u:@h:x/shop",
         "postgresql://h/shop?password=secret",
+        "postgresql://u@/shop?host=db.example",
+        "postgresql://h/shop?sslmode=disable",
+        "mysql://h/shop?charset=gbk",
+        "mysql://u@/shop?unix_socket=mysqld.sock",
+        "mysql://h/shop?init_command=",
         "postgres://h/shop",
         "mariadb://h/shop",
         "mysql+asyncmy://h/shop",

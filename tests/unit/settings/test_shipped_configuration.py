@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
+from reconciler.gateways import SETTINGS
+from reconciler.gateways.wechat.settings import BACKUP_ENDPOINT
 from reconciler.settings import ChannelSettings, ConfigurationError, load, parse
 from reconciler.settings.channel import Endpoint
 from reconciler.settings.model import Settings
@@ -28,16 +30,24 @@ class Alipay(ChannelSettings):
     app_id: str
     private_key: Secret
     alipay_public_key: Secret
+    app_cert: Secret | None = None
+    alipay_cert: Secret | None = None
+    alipay_root_cert: Secret | None = None
+    app_auth_token: Secret | None = None
 
 
 class Wechat(ChannelSettings):
     endpoint: Endpoint = "https://api.mch.weixin.qq.com"
+    backup_endpoint: Endpoint
     mchid: str
     appid: str
     serial_no: str
     private_key: Secret
     public_key_id: str
     public_key: Secret
+    apiv3_key: Secret
+    sub_mchid: str
+    sub_appid: str
 
 
 GATEWAYS: Mapping[str, type[ChannelSettings]] = {"alipay": Alipay, "wechat": Wechat}
@@ -92,6 +102,32 @@ def test_what_is_commented_out_is_the_default_where_there_is_one() -> None:
                 compared += 1
                 assert given[name] == shown(table, name), f"{key}.{name}"
     assert compared > 25
+
+
+def test_an_example_says_that_it_is_one_and_a_default_does_not() -> None:
+    path: list[str] = []
+    judged = 0
+    for line in TEXT.splitlines():
+        if heading := re.fullmatch(r"#?\[([\w.-]+)\]", line):
+            path = heading[1].split(".")
+        elif re.match(r'#[\w"]', line):
+            ((name, value),) = tomllib.loads(line[1:]).items()
+            judged += 1
+            assert line.endswith("  # example") is (value != default_of(path, name)), line
+    assert judged > 70
+
+
+def default_of(path: list[str], name: str) -> object:
+    """Give a key's default as the file would have it; None where it has none."""
+    table: type[BaseModel] | None = Settings
+    if path[:1] == ["channels"]:
+        table = SETTINGS[path[1].partition("-")[0]]
+    else:
+        for part in path:
+            table = tables_of(table).get(part) if table is not None else None
+    if table is None or name not in table.model_fields or table.model_fields[name].is_required():
+        return None
+    return BACKUP_ENDPOINT if name == "backup_endpoint" else shown(table, name)
 
 
 def shown(table: type[BaseModel], name: str) -> object:
