@@ -16,11 +16,15 @@ INTERRUPTED = 130
 """128 and SIGINT, as shells have it."""
 COMMANDS = {
     "run": "Run the daemon, or one pass of it (--once).",
+    "doctor": "Say of everything whether it is in place, with the remedy where it is not.",
+    "init": "Read a shop's schema and write a first configuration, guesses marked.",
     "ask": "Ask now about one order, theirs and ours side by side.",
     "explain": "Tell one order's whole story, and what comes next.",
-    "cases": "List and show the questions that need a person.",
+    "cases": "List, show and handle the questions that need a person.",
+    "pause": "Stop settling, or asking a channel, by hand.",
+    "resume": "Go on with what was paused, by hand or by the brake.",
     "status": "Say what is watched, due, paused, open, and who leads.",
-    "ledger": "Verify the ledger.",
+    "ledger": "Verify the ledger, or export from it.",
     "config": "Check the configuration, or show it as it takes effect.",
     "sandbox": "Run gateways and a shop to develop against.",
     "demo": "See the whole thing here, in half a minute.",

@@ -7,18 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, say, side_by_side
+from reconciler.cli.by_hand import in_charge
+from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, say
+from reconciler.cli.findings import show
 from reconciler.control import as_json, socket_path
-from reconciler.domain.case import Fact
-from reconciler.events import Event, Severity
 from reconciler.exit import Exit
-from reconciler.ops.clock import SystemClock
 from reconciler.ops.control_client import ControlError, NoDaemon, call
-from reconciler.ops.log import configure
-from reconciler.ports import Events, PortError
 from reconciler.settings.model import Settings
-from reconciler.shops.sql.mapping import MappingError
-from reconciler.wiring import EnvironmentUnusable, assemble
 
 ANSWER_WITHIN_S = 120.0
 CAME_TO_NOTHING = frozenset({"Unavailable", "Throttled", "Untrusted", "Misconfigured"})
@@ -52,51 +47,20 @@ def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[
     try:
         answer = call(socket_path(settings), "ask", {"number": order, "settle": act}, ANSWER_WITHIN_S)
     except NoDaemon:
-        try:
-            return finish(_by_ourselves(settings, order, act=act))
-        except (PortError, MappingError, EnvironmentUnusable) as error:
-            fail(str(error), Exit.UNFINISHED)
+        return finish(_by_ourselves(settings, order, act=act))
     except ControlError as error:
         fail(f"The daemon did not do it: {error}", Exit.UNFINISHED)
     findings: Sequence[Mapping[str, Any]] = answer["findings"]  # type: ignore[assignment] # the daemon's own, documented
     return findings
 
 
-class _OnlyTrouble:
-    """Lets the log have what a person at a terminal needs to know beside the answer: warnings and worse."""
-
-    def __init__(self, log: Events) -> None:
-        self._log = log
-
-    def emit(self, event: Event) -> None:
-        """Pass a warning on."""
-        if event.severity <= Severity.WARNING:
-            self._log.emit(event)
-
-
 async def _by_ourselves(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
-    log = configure("console")
-    quiet = _OnlyTrouble(log)
-    assembly = await assemble(settings, SystemClock(), quiet)
-    try:
-        if not await assembly.rounds.take_charge(by_hand=True):
-            fail("Another process holds the shop's lock, and its control socket does not answer.", Exit.LOCKED)
+    async with in_charge(settings) as assembly:
         return as_json(await assembly.inquiry.ask(order, act=act))
-    finally:
-        await assembly.close()
-        log.close()
 
 
 def _show(finding: Mapping[str, Any], settings: Settings, *, act: bool) -> None:
-    verified = "verified" if finding["verified"] else "not verified"
-    reason = f": {finding['reason']}" if finding["reason"] else ""
-    say(f"order {finding['order_no']}   {finding['channel']}   out_trade_no {finding['out_trade_no']}")
-    say(f"  shop      {finding['row']}")
-    say(f"  gateway   {finding['answer']}{reason}   ({verified}, {finding['duration_ms']} ms)")
-    if finding["facts"]:
-        for line in side_by_side([Fact(**fact) for fact in finding["facts"]]):
-            say(line)
-    say(f"  decision  {finding['decision']}: {finding['why']}")
+    show(finding)
     if finding["outcome"]:
         say(f"  outcome   {finding['outcome']}")
     elif act:

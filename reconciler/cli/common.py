@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -15,6 +15,7 @@ import typer
 
 from reconciler.domain.case import Fact
 from reconciler.exit import Exit
+from reconciler.flow.channel import BY_HAND_MARK
 from reconciler.gateways import SETTINGS
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ports import LedgerUnavailable, PortError
@@ -65,10 +66,21 @@ def finish(work: Coroutine[object, object, _T]) -> _T:
 async def reading(settings: Settings) -> SqlLedger:
     """Open the ledger to read; where there is none, say so and end."""
     try:
-        password = settings.ledger.password
-        return await open_ledger(settings.ledger.url, password.reveal() if password else None, create=False)
+        store = settings.ledger
+        password, tls_ca = (secret.reveal() if secret else None for secret in (store.password, store.tls_ca))
+        return await open_ledger(store.url, password, create=False, tls=store.tls, tls_ca=tls_ca)
     except LedgerUnavailable as error:
         fail(f"The ledger cannot be read: {error}", Exit.CONFIGURATION)
+
+
+async def pauses(ledger: SqlLedger, channels: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read which channels are paused, by themselves or by hand, with since when and why."""
+    found = {}
+    for name in channels:
+        kept = await ledger.mark(f"{BY_HAND_MARK}{name}") or await ledger.mark(f"channel.paused.{name}")
+        if kept:
+            found[name] = json.loads(kept)
+    return found
 
 
 def harmless(text: str) -> str:

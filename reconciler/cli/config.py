@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Final
+
 import typer
 
-from reconciler.cli.common import AsJson, Config, path_of, print_json, read
+from reconciler.cli.common import AsJson, Config, fail, path_of, print_json, read
+from reconciler.databases import SERVERS
+from reconciler.exit import Exit
+from reconciler.settings.model import Settings
+from reconciler.settings.problems import Problem
 from reconciler.settings.show import as_dict, as_toml
 
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+PINNED: Final = {"mysql": "requirements/mysql.txt", "postgresql": "requirements/postgres.txt"}
+"""By the scheme of the URL: the file of the project that brings the driver, checked by hash."""
 
 
 @config.command()
 def check(*, config: Config = None) -> None:
-    """Check the whole configuration, credentials included; name every fault, and where."""
+    """Check the whole configuration, credentials and database drivers included; name every fault, and where."""
     settings = read(config)
+    missing = [str(problem) for problem in _drivers(settings)]
+    if missing:
+        fail("\n".join(missing), Exit.CONFIGURATION)
     channels = ", ".join(settings.channels)
     print(f"{path_of(config)}: sound. mode {settings.mode}, channels {channels}")
     for key in settings.without_effect():
         print(f"At {key}: has no effect in this version yet")
+
+
+def _drivers(settings: Settings) -> Iterator[Problem]:
+    """Name each database whose driver is not installed: the file is sound, and the daemon would not start."""
+    for path, url in (("shop.url", settings.shop.url), ("ledger.url", settings.ledger.url)):
+        scheme = url.partition(":")[0]
+        server = SERVERS.get(scheme)
+        if server is not None and find_spec(server.driver) is None:
+            text = f"{scheme}:// needs the driver {server.driver}, and it is not installed"
+            yield Problem(path, f"{text}; pip install --require-hashes -r {PINNED[scheme]} (or {server.package})")
 
 
 @config.command()

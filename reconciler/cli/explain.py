@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, print_json, read, reading, say
+from reconciler.cli.common import AsJson, Config, at, fail, finish, iso, length, pauses, print_json, read, reading, say
 from reconciler.domain.money import Money
 from reconciler.exit import Exit
 from reconciler.ports import Story, StoryEntry, Watch
@@ -56,11 +56,11 @@ async def _known(settings: Settings, order: str) -> Known:
     try:
         story = await ledger.story(order)
         leader = await ledger.mark("leader")
-        marks = {name: await ledger.mark(f"channel.paused.{name}") for name in settings.channels}
+        paused = await pauses(ledger, settings.channels)
     finally:
         await ledger.close()
     mode = json_module.loads(leader)["mode"] if leader else settings.mode
-    return Known(story, {name: json_module.loads(mark) for name, mark in marks.items() if mark}, mode)
+    return Known(story, paused, mode)
 
 
 def _lines(known: Known) -> Iterator[str]:

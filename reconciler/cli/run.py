@@ -56,14 +56,14 @@ def run(
 
 
 def _once(daemon: Daemon, settings: Settings) -> Exit:
-    code, tally, broken_off = asyncio.run(daemon.once())
+    code, tally, left = asyncio.run(daemon.once())
     if code is Exit.LOCKED:
         fail("Another process holds the shop's lock; it looks after the orders.", code)
     if tally is not None:
         for line in _summary(tally, settings):
             say(line)
-    if broken_off:
-        say(f"broken off before all that was due was asked: {broken_off}")
+    if left:
+        say(left)
     return code
 
 
@@ -84,6 +84,8 @@ def _summary(tally: Tally, settings: Settings) -> list[str]:
         lines.append(f"callback  {tally.callback_won} moved by the shop itself meanwhile")
     if tally.closed:
         lines.append(f"closed    {tally.closed}")
+    if tally.closed_at_gateway:
+        lines.append(f"closed    {tally.closed_at_gateway} at the gateway")
     if tally.unanswered or tally.not_applied:
         lines.append(f"undone    {tally.unanswered} not asked or not trusted, {tally.not_applied} not applied")
     return lines

@@ -89,6 +89,7 @@ def _introduce(place: Place, serving: Serving, configuration: Path, visits: Sequ
     print("Change what a gateway says of an order:")
     example = {"gateway": first.pay_channel, "out_trade_no": first.order_no, "script": "refunded"}
     print(f"  curl -H 'Content-Type: application/json' -d '{json.dumps(example)}' {serving.url}/sandbox/trades")
+    print("A shop of your own: docs/reference/commands.md, Your own shop against the sandbox")
     print()
     print("Ctrl-C ends it.", flush=True)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.cli.common import AsJson, Config, at, finish, iso, length, print_json, read, reading, say
+from reconciler.cli.common import AsJson, Config, at, finish, iso, length, pauses, print_json, read, reading, say
 from reconciler.control import socket_path
+from reconciler.flow.brake import SETTLING_MARK
 from reconciler.ops.control_client import ControlError, call
 from reconciler.ports import WatchCounts
 from reconciler.settings.model import Settings
@@ -30,6 +31,7 @@ class Known:
     watches: WatchCounts
     cases: Mapping[str, int]
     open_intentions: int
+    settling_paused: Mark | None
     paused: Mapping[str, Mark]
     in_doubt: Mapping[str, str]
     walked_at: str | None
@@ -50,7 +52,7 @@ async def _gather(settings: Settings) -> Known:
     ledger = await reading(settings)
     try:
         leader = await ledger.mark("leader")
-        paused = {name: await ledger.mark(f"channel.paused.{name}") for name in settings.channels}
+        settling = await ledger.mark(SETTLING_MARK)
         in_doubt = {name: await ledger.mark(f"channel.in_doubt.{name}") for name in settings.channels}
         return Known(
             daemon=_ask_the_leader(settings),
@@ -58,7 +60,8 @@ async def _gather(settings: Settings) -> Known:
             watches=await ledger.counts(datetime.now(UTC)),
             cases=Counter(case.kind.value for case in await ledger.cases()),
             open_intentions=len(await ledger.open_intentions()),
-            paused={name: json_module.loads(why) for name, why in paused.items() if why},
+            settling_paused=json_module.loads(settling) if settling else None,
+            paused=await pauses(ledger, settings.channels),
             in_doubt={name: since for name, since in in_doubt.items() if since},
             walked_at=await ledger.mark("find.walked"),
             head=await ledger.head(),
@@ -90,6 +93,8 @@ def _lines(known: Known) -> Iterator[str]:
     yield f"watches   {watches.open} open, {watches.due} due{oldest}; {watches.ended} ended"
     yield f"cases     {sum(known.cases.values())} open"
     yield from (f"          {count} {kind}" for kind, count in known.cases.items())
+    if stopped := known.settling_paused:
+        yield f"paused    SETTLING since {_ago(stopped['since'])} by {stopped['by']}: {stopped['why']}"
     yield from (f"paused    {name} since {_ago(mark['since'])}: {mark['why']}" for name, mark in known.paused.items())
     for name, since in known.in_doubt.items():
         yield f"in doubt  {name} since {_ago(since)}: every ask came back NotCreated"
@@ -114,11 +119,16 @@ def _plain(known: Known) -> dict[str, object]:
         },
         "cases": dict(known.cases),
         "open_intentions": known.open_intentions,
+        "settling_paused": _settling_paused(known.settling_paused),
         "paused": dict(known.paused),
         "in_doubt": dict(known.in_doubt),
         "walked_at": known.walked_at,
         "ledger": {"entries": known.head[0], "head": known.head[1]},
     }
+
+
+def _settling_paused(stopped: Mark | None) -> dict[str, object] | None:
+    return {name: stopped[name] for name in ("since", "by", "why")} if stopped else None
 
 
 def _ago(moment: datetime | str | None) -> str:

@@ -1,47 +1,33 @@
-"""`reconciler cases`: the questions that need a person."""
+"""`reconciler cases list` and `show`: the questions that need a person."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reconciler.cli.advice import ADVICE
+from reconciler.cli.cases.table import print_table, state_of
 from reconciler.cli.common import (
     AsJson,
     Config,
     at,
     fail,
     finish,
-    harmless,
     iso,
-    length,
     print_json,
     read,
     reading,
     say,
     side_by_side,
 )
+from reconciler.domain.case import APPROVABLE
 from reconciler.exit import Exit
 from reconciler.ports import Case, CaseId, StoryEntry
 from reconciler.settings.model import Settings
 
-cases = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
-
-@cases.callback()
-def cases_(context: typer.Context, *, config: Config = None) -> None:
-    """List the open cases; `show ID` has one with its facts."""
-    if context.invoked_subcommand is None:
-        list_(config=config)
-
-
-@cases.command("list")
 def list_(
     *,
     config: Config = None,
@@ -51,35 +37,14 @@ def list_(
     """List the open cases, oldest first."""
     found = finish(_cases(read(config), with_ended=ended))
     if json:
-        print_json([_plain(case) for case in found])
+        print_json([plain(case) for case in found])
         return
     if not found:
         say("No cases." if ended else "No open cases.")
         return
-    _print_table(found)
+    print_table(found)
 
 
-def _print_table(found: Sequence[Case]) -> None:
-    """Print a table that fits a terminal; elsewhere one line a case, for grep."""
-    now = datetime.now(UTC)
-    rows = []
-    for case in found:
-        why = f"{case.why} [ended: {case.ending}]" if case.ended_at else case.why
-        cells = (str(case.id), length(now - case.opened_at), case.kind.value, case.order_no, case.channel or "-", why)
-        rows.append([harmless(cell) for cell in cells])
-    if not sys.stdout.isatty():
-        for row in rows:
-            print("\t".join(row))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "age", "kind", "order", "channel", "why"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"id", "age", "kind"})
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
-
-
-@cases.command()
 def show(
     number: Annotated[int, typer.Argument(metavar="ID", help="The case's number, from `cases list`.")],
     *,
@@ -92,10 +57,9 @@ def show(
     if case is None:
         fail(f"There is no case {number}. `reconciler cases list --all` has them all.", Exit.UNFINISHED)
     if json:
-        print_json({**_plain(case), "entries": [_plain_entry(entry) for entry in entries]})
+        print_json({**plain(case), "entries": [plain_entry(entry) for entry in entries]})
         return
-    state = f"ended {at(case.ended_at)}: {case.ending}" if case.ended_at else "open"
-    say(f"case {case.id}   {case.kind.value}   {state}")
+    say(f"case {case.id}   {case.kind.value}   {state_of(case)}")
     say(f"order     {case.order_no or '-'}   key {case.order_key}")
     say(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
     times = "once more" if case.repeated == 1 else f"{case.repeated} more times"
@@ -110,12 +74,35 @@ def show(
     say("history")
     for entry in entries:
         evidence = f"   evidence {entry.entry.evidence.digest()[:16]}…" if entry.entry.evidence else ""
-        say(f"  {at(entry.at)}  entry {entry.id}  {entry.entry.kind}{evidence}")
+        say(f"  {at(entry.at)}  entry {entry.id}  {entry.entry.kind}{_said(entry)}{evidence}")
     say()
     say("what to do")
-    say(f"  {ADVICE[case.kind]}")
-    say("  By hand means by the shop's own means, which also deliver; docs/how-to/handle-a-case.md says more.")
-    say(f"  The whole story: reconciler explain {case.order_no or case.order_key}")
+    for line in _to_do(case, settings):
+        say(f"  {line}")
+
+
+def _to_do(case: Case, settings: Settings) -> Iterator[str]:
+    """Say what a person can do about it: of one that has ended, nothing but to ask it again."""
+    if case.ended_at:
+        yield "nothing: it has ended"
+        yield f"If it is a question after all: reconciler cases reopen {case.id}"
+    else:
+        yield ADVICE[case.kind]
+        if case.kind in APPROVABLE and settings.mode == "observe":
+            yield "In mode observe nothing is settled, and so nothing is approved: settle it by the shop's own means."
+        elif case.kind in APPROVABLE:
+            yield f"If it is to be settled all the same: reconciler cases approve {case.id}"
+        yield f'When it has been dealt with: reconciler cases resolve {case.id} --note "what was done"'
+        yield "By hand means by the shop's own means, which also deliver; docs/how-to/handle-a-case.md says more."
+    yield f"The whole story: reconciler explain {case.order_no or case.order_key}"
+
+
+def _said(entry: StoryEntry) -> str:
+    """Give who did it, and with what words, where a person did."""
+    body = entry.entry.body
+    by = f" by {body['by']}" if "by" in body else ""
+    words = "; ".join(str(body[name]) for name in ("note", "until") if body.get(name))
+    return f"{by}{f': {words}' if words else ''}"
 
 
 async def _cases(settings: Settings, *, with_ended: bool) -> Sequence[Case]:
@@ -137,7 +124,7 @@ async def _case(settings: Settings, number: CaseId) -> tuple[Case | None, Sequen
     return case, entries
 
 
-def _plain(case: Case) -> dict[str, object]:
+def plain(case: Case) -> dict[str, object]:
     """Give a case as documented JSON."""
     return {
         "id": case.id,
@@ -154,9 +141,12 @@ def _plain(case: Case) -> dict[str, object]:
         "repeated": case.repeated,
         "ended_at": iso(case.ended_at),
         "ending": case.ending or None,
+        "final": case.final,
+        "snoozed_until": iso(case.snoozed_until),
     }
 
 
-def _plain_entry(entry: StoryEntry) -> dict[str, object]:
+def plain_entry(entry: StoryEntry) -> dict[str, object]:
+    """Give an entry as documented JSON."""
     digest = entry.entry.evidence.digest() if entry.entry.evidence else None
     return {"id": entry.id, "at": iso(entry.at), "kind": entry.entry.kind, "evidence": digest, "hash": entry.hash}
