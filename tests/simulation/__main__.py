@@ -1,0 +1,93 @@
+"""The simulated world by hand: `python -m tests.simulation --seed 7 --days 3 --orders 500`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+from tests.simulation.planted import plant as plant_bug
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Ended
+
+AT_ONCE = 32
+"""Worlds that are given out together, so that a failure ends the rest soon."""
+
+
+def main() -> int:
+    """Run the worlds; give 1 where a promise was broken."""
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sets iterate by hash: one seed decides that, too
+        again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606 # ourselves
+    words = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    words.add_argument("--seed", type=int, help="one world")
+    words.add_argument("--seeds", default="0-99", help="worlds from, to")
+    words.add_argument("--days", type=float, default=3.0)
+    words.add_argument("--orders", type=int, default=500)
+    words.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    words.add_argument("--plant", help="with a bug of tests/simulation/planted.py")
+    words.add_argument("--until-broken", action="store_true", help="end with the first that is")
+    said = words.parse_args()
+    first, last = (said.seed, said.seed) if said.seed is not None else map(int, said.seeds.split("-"))
+    since = time.monotonic()
+    worlds, failed, lives, delivered, cases = 0, [], 0, 0, 0
+    for ended in _all(range(first, last + 1), said.days, said.orders, said.jobs, said.plant):
+        worlds += 1
+        lives += ended.lives
+        cases += ended.cases
+        delivered += ended.delivered.get("us", 0)
+        if ended.broken is not None:
+            failed.append(ended.plan.seed)
+            _tell(ended, f"--days {said.days:g} --orders {said.orders}{f' --plant {said.plant}' if said.plant else ''}")
+            if said.until_broken:
+                break
+    _say(
+        f"{worlds} worlds of {said.days:g} days and {said.orders} orders: {len(failed)} broken"
+        f"{' (' + ', '.join(map(str, failed)) + ')' if failed else ''}; {delivered} orders moved by us, {cases} cases,"
+        f" {lives} processes, in {time.monotonic() - since:.0f} s"
+    )
+    return 1 if failed else 0
+
+
+def _all(seeds: range, days: float, orders: int, jobs: int, plant: str | None) -> Iterator[Ended]:
+    with ProcessPoolExecutor(jobs, initializer=_begin, initargs=(plant,)) as pool:
+        for begin in range(0, len(seeds), AT_ONCE):
+            some = seeds[begin : begin + AT_ONCE]
+            yield from pool.map(_one, some, [days] * len(some), [orders] * len(some))
+
+
+def _begin(plant: str | None) -> None:
+    """Plant the bug in a process that has loaded nothing yet."""
+    if plant is not None:
+        plant_bug(plant)
+
+
+def _one(seed: int, days: float, orders: int) -> Ended:
+    """Run one world."""
+    from tests.simulation.plan import plan  # noqa: PLC0415 # a bug is to be planted first
+    from tests.simulation.run import simulate  # noqa: PLC0415 # the same
+
+    return simulate(plan(seed, days, orders))
+
+
+def _tell(ended: Ended, how: str) -> None:
+    """Print a failure: its seed, what was broken, and what happened to the order concerned."""
+    broken = ended.broken
+    assert broken is not None
+    _say(f"\nseed {ended.plan.seed}: {f'order {broken.order}: ' if broken.order else ''}{broken.how}")
+    _say(f"  again: python -m tests.simulation --seed {ended.plan.seed} {how}")
+    for told in ended.story:
+        _say(f"  {told.at:10.1f} s  {told.who:12} {told.what}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 # a command prints
+
+
+if __name__ == "__main__":
+    sys.exit(main())
