@@ -11,14 +11,23 @@ BIN    := $(VENV)/bin
 LOG    := $(VENV)/make.log
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 UV     ?= uv
+# The database drivers, each in a file of its own beside runtime.txt, at the version that dev.txt was tested with.
+DRIVERS := mysql postgres
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 # Run $(2), keeping what it prints for when it fails.
 quietly = @echo "$(1)"; { $(2); } >$(LOG) 2>&1 || { cat $(LOG); echo "$(1): failed (the lines above say why)"; exit 1; }
 
+# What pyproject.toml asks for in the extra that is named.
+define EXTRA
+import sys, tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
+endef
+export EXTRA
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check test-system bench requirements clean
+.PHONY: help demo test coverage simulation chaos check test-system bench requirements clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +35,18 @@ help:  ## This list
 demo: $(VENV)/.runtime-done  ## The whole thing on this machine in half a minute, nothing to configure
 	@$(BIN)/reconciler demo $(ARGS)
 
-test: $(VENV)/.dev-done  ## Every test that needs no root, with branch coverage
-	@$(BIN)/python -m pytest -q -n auto -m "not system" --cov --cov-report=term-missing:skip-covered $(ARGS)
+test: $(VENV)/.dev-done  ## Every test that needs no root
+	@$(BIN)/python -m pytest -q -n auto -m "not system and not chaos" $(ARGS)
+
+# Its own target: tracing makes what it traces some five times slower, and nothing reads the figure but a person.
+coverage: $(VENV)/.dev-done  ## The same with branch coverage; takes several times as long
+	@$(BIN)/python -m pytest -q -n auto -m "not system and not chaos" --timeout=600 --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+simulation: $(VENV)/.dev-done  ## A thousand simulated worlds; make simulation ARGS="--seeds 1000-1999" for others
+	@$(BIN)/python -m tests.simulation --seeds 0-999 $(ARGS)
+
+chaos: $(VENV)/.dev-done  ## Real processes and servers, killed, cut off, starved and raced, for some minutes
+	@$(BIN)/python -m pytest -q -rs -n auto -m chaos tests/acceptance/chaos $(ARGS)
 
 check: $(VENV)/.dev-done  ## Lint, format, types, and which module may import which
 	@failed=0; \
@@ -53,6 +72,10 @@ requirements: requirements/build.in pyproject.toml  ## Renew the pinned requirem
 	@$(COMPILE) --upgrade pyproject.toml requirements/build.in --output-file requirements/runtime.txt
 	@$(COMPILE) --upgrade pyproject.toml requirements/build.in --constraint requirements/runtime.txt \
 	  --extra mysql --extra postgres --group dev --output-file requirements/dev.txt
+	@for extra in $(DRIVERS); do \
+	  $(PYTHON) -c "$$EXTRA" "$$extra" \
+	    | $(COMPILE) --no-annotate --constraint requirements/dev.txt - --output-file requirements/$$extra.txt || exit 1; \
+	done
 	@! grep -nE '://|^ *--(index|extra-index|find|trusted)' requirements/*.txt \
 	  || { echo "requirements: the lines above name a place to download from"; exit 1; }
 	@echo "requirements: renewed; make test check, then commit requirements/"
@@ -76,7 +99,8 @@ $(VENV)/.runtime: requirements/runtime.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
-	$(call quietly,install: requirements/dev.txt,$(PIP) install --require-hashes -r requirements/dev.txt)
+	$(call quietly,install: requirements/dev.txt,$(PIP) install --require-hashes -r requirements/runtime.txt \
+	  && $(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt)
 	@touch $@ $(VENV)/.runtime
 
 # The project itself, editable: again only when its metadata or its requirements change.
