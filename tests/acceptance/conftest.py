@@ -11,7 +11,10 @@ from tests.acceptance.world import World, world
 
 
 @pytest.fixture(name="world")
-async def world_fixture(tmp_path: Path) -> AsyncIterator[World]:
-    """Give a shop made by hand, gateways on loopback, and the real program beside them."""
-    async with world(tmp_path) as made:
+async def world_fixture(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Give a shop made by hand, gateways on loopback, and the real program beside them.
+
+    The shop is kept on SQLite, but where a test's `parametrize` names another kind.
+    """
+    async with world(tmp_path, getattr(request, "param", "sqlite")) as made:
         yield made

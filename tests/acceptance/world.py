@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import json
 import signal
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,21 +19,12 @@ from reconciler.sandbox.book import Book
 from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.server import Serving, serve
 from reconciler.sandbox.trade import GatewayKind, Trade
+from tests.acceptance.hand import Hand, hand
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PENDING, PAID, CLOSED = 0, 1, 9
 ENDS_WITHIN_S = 40.0
-
-SCHEMA = """
-CREATE TABLE orders (
-  id INTEGER PRIMARY KEY, order_no TEXT NOT NULL UNIQUE, amount DECIMAL(10,2), status INTEGER NOT NULL,
-  pay_channel TEXT, transaction_id TEXT, created_at TEXT NOT NULL, paid_at TEXT, note TEXT
-);
-CREATE TABLE moves (order_no TEXT, was INTEGER, became INTEGER);
-CREATE TRIGGER every_move AFTER UPDATE OF status ON orders
-  BEGIN INSERT INTO moves VALUES (old.order_no, old.status, new.status); END;
-"""
-"""The trigger is the tests' witness: it sees each move, whoever makes it."""
+MOVES = "SELECT order_no, was, became FROM moves ORDER BY id"
 
 
 class TellingBook(Book):
@@ -110,10 +100,22 @@ class World:
     serving: Serving
     book: TellingBook
     running: list[Process] = field(default_factory=list)
+    reach: Hand | None = None
+
+    @property
+    def hand(self) -> Hand:
+        """The test's own hand in the shop's database."""
+        assert self.reach is not None
+        return self.reach
+
+    @property
+    def url(self) -> str:
+        """The shop's database, as the configuration has it."""
+        return self.hand.url
 
     @property
     def shop(self) -> Path:
-        """The shop's database."""
+        """The shop's database, where it is a file."""
         return self.directory / "shop.db"
 
     def configuration(self, name: str = "a", extra: str = "", mode: str = "enforce") -> Path:
@@ -131,7 +133,7 @@ listen = "off"
 [log]
 format = "json"
 [shop]
-url = "sqlite:///{self.shop}"
+url = "{self.url}"
 [shop.orders]
 table = "orders"
 key = "id"
@@ -182,11 +184,11 @@ public_key = "file:{keys}/wechat-public-key.pem"
     ) -> None:
         """Place an order."""
         created = (datetime.now(UTC) - age).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-        with contextlib.closing(sqlite3.connect(self.shop, timeout=30)) as shop, shop:
-            shop.execute(
-                "INSERT INTO orders (order_no, amount, status, pay_channel, created_at, note) VALUES (?,?,?,?,?,?)",
-                (order_no, f"{fen // 100}.{fen % 100:02d}", status, channel, created, "as it was"),
-            )
+        self.hand.execute(
+            "INSERT INTO orders (order_no, amount, status, pay_channel, created_at, note)"
+            " VALUES (:order_no, :amount, :status, :channel, :created, 'as it was')",
+            order_no=order_no, amount=f"{fen // 100}.{fen % 100:02d}", status=status, channel=channel, created=created,
+        )  # fmt: skip
 
     def pay(
         self, order_no: str, fen: int = 9900, channel: str = "alipay", ago: timedelta = timedelta(minutes=4)
@@ -199,26 +201,21 @@ public_key = "file:{keys}/wechat-public-key.pem"
 
     def callback(self, trade: Trade) -> bool:
         """Let the gateway's callback arrive at the shop, whose own code has its guard."""
-        with contextlib.closing(sqlite3.connect(self.shop, timeout=30)) as shop, shop:
-            return (
-                shop.execute(
-                    "UPDATE orders SET status = 1, transaction_id = ?, paid_at = '2026-11-23 12:00:00'"
-                    " WHERE order_no = ? AND status = 0",
-                    (trade.transaction_id, trade.out_trade_no),
-                ).rowcount
-                == 1
-            )
+        met = self.hand.execute(
+            "UPDATE orders SET status = 1, transaction_id = :transaction, paid_at = '2026-11-23 12:00:00'"
+            " WHERE order_no = :order_no AND status = 0",
+            transaction=trade.transaction_id, order_no=trade.out_trade_no,
+        )  # fmt: skip
+        return met == 1
 
-    def rows(self) -> dict[str, tuple[object, ...]]:
+    def rows(self) -> dict[str, tuple[Any, ...]]:
         """Read the whole table: order_no to status, amount, transaction, note."""
-        with contextlib.closing(sqlite3.connect(self.shop)) as shop:
-            found = shop.execute("SELECT order_no, status, amount, transaction_id, note FROM orders").fetchall()
+        found = self.hand.rows("SELECT order_no, status, amount, transaction_id, note FROM orders")
         return {row[0]: row[1:] for row in found}
 
     def moves(self) -> list[tuple[str, int, int]]:
         """Read what the witness saw."""
-        with contextlib.closing(sqlite3.connect(self.shop)) as shop:
-            return shop.execute("SELECT order_no, was, became FROM moves ORDER BY rowid").fetchall()
+        return [(no, was, became) for no, was, became in self.hand.rows(MOVES)]
 
     async def start(self, config: Path, *arguments: str) -> Process:
         """Start `reconciler run`."""
@@ -257,15 +254,12 @@ public_key = "file:{keys}/wechat-public-key.pem"
 
 
 @contextlib.asynccontextmanager
-async def world(directory: Path) -> AsyncIterator[World]:
-    """Make a world; whatever still runs at the end is killed."""
+async def world(directory: Path, kind: str = "sqlite") -> AsyncIterator[World]:
+    """Make a world with a shop on this kind of database; whatever still runs at the end is killed."""
     book = TellingBook()
     keys = await asyncio.to_thread(keep_keys, directory / "keys")
-    async with serve(keys, book, SystemClock()) as serving:
-        made = World(directory, serving, book)
-        with contextlib.closing(sqlite3.connect(made.shop)) as shop:
-            shop.execute("PRAGMA journal_mode=WAL")
-            shop.executescript(SCHEMA)
+    async with hand(kind, directory) as reach, serve(keys, book, SystemClock()) as serving:
+        made = World(directory, serving, book, reach=reach)
         try:
             yield made
         finally:
@@ -278,6 +272,13 @@ async def world(directory: Path) -> AsyncIterator[World]:
 def moved_once(moves: Sequence[tuple[str, int, int]]) -> bool:
     """Whether the witness saw no order twice."""
     return len({order_no for order_no, _, _ in moves}) == len(moves)
+
+
+def is_an_end(line: Mapping[str, Any]) -> bool:
+    """Whether a line says that its order is where it belongs."""
+    if line["event"] == "settle.recovered":
+        return str(line["outcome"]).startswith("settled: ")
+    return line["event"] in {"order.settled", "order.callback_won"}
 
 
 async def until(true: Callable[[], object], within_s: float = ENDS_WITHIN_S) -> None:

@@ -14,18 +14,23 @@ from typing import Any
 import pytest
 import typer.main
 
-from reconciler.cli import COMMANDS, cases, explain, ledger, status
+from reconciler.cli import COMMANDS, doctor, explain, ledger, status
+from reconciler.cli.cases import listing
+from reconciler.control_cases import plain as plain_handled
+from reconciler.doctor import Remark, Verdict
 from reconciler.domain.answer import Evidence
 from reconciler.domain.case import CaseKind, Fact
 from reconciler.domain.order import Attempt, ChannelName, OrderKey
+from reconciler.flow.handle import Handled
 from reconciler.flow.inquiry import Finding
-from reconciler.ledger.verify import Verification
+from reconciler.flow.switch import Switched
+from reconciler.ledger.verify import Problem, Verification
 from reconciler.ports import Ask, Case, CaseId, Entry, Story, StoryEntry, Watch, WatchCounts, WatchId
 from tests.unit.docs.book import Book
 
 PAGE = "docs/reference/commands.md"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-OPEN = {"daemon", "leader"}
+OPEN = {"daemon", "leader", "finding", "settling_paused"}
 """Objects that are a field of their own, since they may be null."""
 FREE = {"cases", "paused", "in_doubt", "body", "channel_paused"}
 """Objects with members of no fixed name, or of another's."""
@@ -114,25 +119,37 @@ WATCH = Watch(
 FINDING = Finding(
     "A1", "alipay-main", "A1", "pending", "Paid", "", True, 4, FACTS, "settle", "why", False, "settled: x"
 )
-VERIFICATION = Verification(1, (1, "hash"), 1, 1, 0, ((1, "altered"),))
+VERIFICATION = Verification(1, (1, "hash"), 1, 1, 0, NOW, (Problem(1, "altered", NOW, "A1"),), (("lantern", 2),))
 KNOWN = status.Known(
     daemon={"who": "a", "mode": "observe", "leading": True, "found_at": None, "asked_at": None, "troubles": ["x"]},
     leader={"who": "a", "since": "x", "mode": "observe"},
     watches=WatchCounts(1, 1, 0, NOW),
     cases={"stalled": 1},
     open_intentions=0,
+    settling_paused={"since": "x", "by": "a", "why": "x"},
     paused={"alipay-main": {}},
     in_doubt={"alipay-main": "x"},
     walked_at=None,
     head=(1, "hash"),
 )
 
+HANDLED = plain_handled(CASE.id, Handled(done=True, case=CASE, why="resolved"))
+
+SWITCHED = Switched("settling", paused=True, changed=True, since="x", by="a", why="x")
+
 PRINTED: Mapping[str, object] = {
+    "doctor": doctor._plain([Remark("shop", Verdict.FAULT, "x", "y")]),
     "ask": [asdict(FINDING)],
     "explain": explain._plain(explain.Known(Story((WATCH,), (ENTRY,), (CASE,)), {}, "observe")),
-    "cases list": [cases._plain(CASE)],
-    "cases show": {**cases._plain(CASE), "entries": [cases._plain_entry(ENTRY)]},
+    "cases list": [listing.plain(CASE)],
+    "cases show": {**listing.plain(CASE), "entries": [listing.plain_entry(ENTRY)]},
+    "cases approve": [plain_handled(CASE.id, Handled(done=True, case=CASE, why="ended", finding=FINDING))],
+    "cases resolve": [HANDLED],
+    "cases reopen": [HANDLED],
+    "cases snooze": [HANDLED],
     "status": status._plain(KNOWN),
+    "pause": [asdict(SWITCHED)],
+    "resume": [asdict(SWITCHED)],
     "ledger verify": ledger._plain(VERIFICATION),
 }
 
