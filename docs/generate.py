@@ -57,6 +57,7 @@ _WORDS: Mapping[object, str] = {
 _FIELD_WORDS: Mapping[object, str] = {
     str: "text",
     int: "number",
+    bool: "true or false",
     datetime: "time",
     timedelta: "length of time",
     Money: "amount",
