@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.events.trouble import ClockSetBack
@@ -12,6 +12,8 @@ from reconciler.flow.quick_mark import QuickMark
 
 WORTH_A_WORD: Final = timedelta(minutes=1)
 """Less than that is how clocks are kept right."""
+SEEN_MARK: Final = "clock.seen"
+"""The time as it was when somebody took the lead, or found the clock set ahead: before anything is planned by it."""
 
 
 @dataclass(slots=True)
@@ -22,42 +24,53 @@ class ClockSteps:
     """Wall time less monotonic time, when last looked."""
 
     async def look(self, context: Context) -> bool:
-        """Wake every watch if the clock was set back since the last look; say whether it was. Raises PortError."""
-        ahead = _wall(context) - timedelta(seconds=context.clock.monotonic())
-        back = timedelta(0) if self._ahead is None else self._ahead - ahead
-        if back > WORTH_A_WORD:
-            await _wake(context, back)
+        """Wake every watch if the clock was set back since the last look; say whether it was. Raises PortError.
+
+        A step ahead is noted: whoever leads next may have another clock.
+        """
+        wall = timedelta(seconds=context.clock.now().timestamp())
+        ahead = wall - timedelta(seconds=context.clock.monotonic())
+        step = timedelta(0) if self._ahead is None else ahead - self._ahead
         self._ahead = ahead
-        return back > WORTH_A_WORD
+        if step > WORTH_A_WORD:
+            await _note(context)
+        if step < -WORTH_A_WORD:
+            await _wake(context, -step)
+        return step < -WORTH_A_WORD
 
     async def look_at_the_books(self, context: Context) -> None:
-        """Do the same by the time that finding has written last, too: the clock may have been set while nobody ran."""
+        """Do the same by what was written last, too: the clock may have been set, or another's, while nobody ran."""
         await self.look(context)
         await by_the_books(context)
+        await _note(context)
 
 
 async def by_the_books(context: Context) -> QuickMark | None:
-    """Wake every watch if finding has noted a time that is yet to come; give its mark. Raises PortError.
+    """Wake every watch if the ledger has seen a time that is yet to come; give finding's mark. Raises PortError.
 
     Nobody writes a new mark before: a process that dies in between would leave no trace of what the clock has done.
     """
     mark = await QuickMark.read(context.ledger)
-    if mark is None or (back := mark.seen_at - context.clock.now()) <= WORTH_A_WORD:
-        return mark
-    return await _wake(context, back)
+    noted = await context.ledger.mark(SEEN_MARK)
+    seen = [datetime.fromisoformat(noted)] if noted else []
+    if mark is not None:
+        seen.append(mark.seen_at)
+    back = max(seen, default=context.clock.now()) - context.clock.now()
+    return await _wake(context, back) if back > WORTH_A_WORD else mark
 
 
-def _wall(context: Context) -> timedelta:
-    return timedelta(seconds=context.clock.now().timestamp())
+async def _note(context: Context) -> None:
+    await context.ledger.set_mark(SEEN_MARK, context.clock.now().isoformat())
 
 
 async def _wake(context: Context, back: timedelta) -> QuickMark | None:
-    """Wake them, and have the mark say no more than that it is now: so it is done, and said, once."""
+    """Wake them, and have the marks say no more than that it is now: so it is done, and said, once."""
     now = context.clock.now()
     woken = await context.ledger.wake_later(now)
     mark = await QuickMark.read(context.ledger)
     if mark is not None and mark.seen_at > now:
         mark = replace(mark, seen_at=now)
         await mark.keep(context.ledger)
+    await _note(context)
     context.events.emit(ClockSetBack(by=back, orders=woken))
     return mark

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.judged import shows_payment
+from reconciler.flow.together import together
 from reconciler.ports import (
     Batch,
     EndCases,
@@ -88,6 +89,7 @@ class Rounds:
                 await self._lead()
             except LockLost as lost:
                 self.context.events.emit(LeadLost(why=str(lost)))
+                self.context.ledger.may_still_write()  # who found out may have been cancelled before it could say so
                 await self._pause(WAIT_FIRST_S)
             finally:
                 self.leading = False
@@ -118,7 +120,7 @@ class Rounds:
             self._away.note(away)
         self.due_by = due_by = context.clock.now()
         try:
-            await _together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
+            await together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
             await context.deliveries.finish()
         finally:
             await context.deliveries.drop()
@@ -241,7 +243,7 @@ class Rounds:
         """Find and ask side by side, each channel on its own."""
         asking = (self._keep_asking(Asker(self.context, channel), channel) for channel in self.channels)
         try:
-            await _together([self._keep_finding(), self._keep_the_lock(), self._keep_settling(), *asking])
+            await together([self._keep_finding(), self._keep_the_lock(), self._keep_settling(), *asking])
         finally:
             await self.context.deliveries.drop()
 
@@ -270,6 +272,7 @@ class Rounds:
 
     async def _keep_asking(self, asker: Asker, channel: Channel) -> None:
         while not self._stop.is_set():
+            await self._steps.look(self.context)  # first: what is planned by a wrong clock is to leave a trace
             handled = await asker.turn()
             self._beat()
             self.asked_at = self.context.clock.now()
@@ -370,24 +373,3 @@ async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
         cases_open=len(cases),
         period=now - tally.since + timedelta(0),
     )
-
-
-async def _together(work: Iterable[Coroutine[object, object, None]]) -> None:
-    """Run side by side; the first that fails ends the rest, and the gravest failure is raised bare."""
-    me = asyncio.current_task()
-    cancelling = me.cancelling() if me else 0
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in work:
-                group.create_task(part)
-    except BaseExceptionGroup as failed:
-        while me and me.cancelling() > cancelling:
-            me.uncancel()  # Python 3.11's TaskGroup leaves its own request to cancel behind
-        raise min(_leaves(failed), key=lambda error: isinstance(error, ShopUnavailable | LedgerUnavailable)) from failed
-
-
-def _leaves(failed: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in failed.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves

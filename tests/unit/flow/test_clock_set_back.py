@@ -88,3 +88,29 @@ async def test_a_step_back_is_noticed_by_who_looks_at_the_books_though_its_trace
     bench.clock.set_wall(NOON - AHEAD)
     await steps.look_at_the_books(rounds.context)
     assert len(bench.events.of(ClockSetBack)) == 1
+
+
+async def test_a_leader_whose_clock_was_ahead_leaves_a_trace_before_it_plans_anything(bench: Bench) -> None:
+    """Whoever leads next has another clock: by its own, what the first has put off is far off."""
+    await bench.once()
+    bench.order("1")
+    bench.clock.set_wall(NOON + AHEAD)
+    bench.gateway().clock_off = -AHEAD
+    first = bench.process()
+    assert await first.take_charge()
+    await first.context.shop.release()  # it ends before it has found anything
+    bench.clock.set_wall(NOON)
+    bench.gateway().clock_off = timedelta(0)
+    assert await bench.process().take_charge()
+    assert len(bench.events.of(ClockSetBack)) == 1
+
+
+async def test_a_clock_set_ahead_under_a_leader_leaves_a_trace_too(bench: Bench) -> None:
+    async with running(bench):
+        await bench.pass_time(5)
+        bench.clock.set_wall(NOON + AHEAD)
+        await bench.pass_time(5)  # and finding has not looked again
+    bench.clock.set_wall(NOON)
+    async with running(bench):
+        await bench.pass_time(1)
+    assert len(bench.events.of(ClockSetBack)) == 1
