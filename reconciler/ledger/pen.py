@@ -97,8 +97,7 @@ class Pen:
     async def take(self, who: str, now: datetime) -> int:
         """Raise the epoch, in one transaction with the entry that says so. Raises Overtaken on a broken pen."""
         async with self._turn:
-            if self._broken is not None:
-                raise Overtaken(self._broken)
+            self.raise_if_broken()
             with translated(self._engines):
                 async with self._engines.deadline(), self._engines.write.connect() as connection:
                     epoch = await self._epoch(connection) + 1
@@ -140,9 +139,13 @@ class Pen:
         self._compare_epoch(lead, self._number(row.epoch))
         return bool(row.found)
 
-    def _leading(self) -> _Lead:
+    def raise_if_broken(self) -> None:
+        """Raise Overtaken on a broken pen. Looks nothing up."""
         if self._broken is not None:
             raise Overtaken(self._broken)
+
+    def _leading(self) -> _Lead:
+        self.raise_if_broken()
         if self._lead is None:
             raise Overtaken(f"ledger {self._engines.where}: this process has not taken the lead and may not write")
         return self._lead

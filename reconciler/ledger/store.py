@@ -83,6 +83,10 @@ class SqlLedger:
         """Take the pen: raise the epoch and give it. Once overtaken, always Overtaken."""
         return await self._pen.take(who, now)
 
+    def may_still_write(self) -> None:
+        """Raise Overtaken where the pen is broken."""
+        self._pen.raise_if_broken()
+
     async def mark(self, name: str) -> str | None:
         """Read a named position."""
         async with self._reading() as connection:

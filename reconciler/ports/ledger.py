@@ -37,6 +37,10 @@ class Ledger(Protocol):
         """Take the pen: raise the epoch and give it. Until then, and after Overtaken, nothing can be written."""
         ...
 
+    def may_still_write(self) -> None:
+        """Raise Overtaken where this process has been found overtaken; for who may not have heard. Looks nothing up."""
+        ...
+
     async def mark(self, name: str) -> str | None:
         """Read a named position."""
         ...

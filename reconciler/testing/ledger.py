@@ -73,13 +73,17 @@ class MemoryLedger:
     async def lead(self, who: str, now: datetime) -> int:
         """Take the pen."""
         contents = self._read()
-        if self._overtaken:
-            raise Overtaken("another process has led since")
+        self.may_still_write()
         contents.epoch += 1
         self._left_at = (contents.epoch, contents.head)
         with self._writing() as contents:
             self._append(contents, Entry("led", body={"who": who, "epoch": contents.epoch}), now)
         return contents.epoch
+
+    def may_still_write(self) -> None:
+        """Raise Overtaken where it has been found."""
+        if self._overtaken:
+            raise Overtaken("another process has led since")
 
     async def mark(self, name: str) -> str | None:
         """Read a named position."""
@@ -323,9 +327,10 @@ class MemoryLedger:
 
     def _check(self) -> Contents:
         contents = self._read()
-        if self._left_at is None or self._overtaken or self._left_at != (contents.epoch, contents.head):
-            self._overtaken = self._left_at is not None
-            raise Overtaken("another process has led since" if self._overtaken else "this process does not lead")
+        if self._left_at is None:
+            raise Overtaken("this process does not lead")
+        self._overtaken |= self._left_at != (contents.epoch, contents.head)
+        self.may_still_write()
         return contents
 
     @contextmanager

@@ -76,6 +76,14 @@ class WatchConformance(Leading):
         assert await second.mark("a") is None
         await second.record(Batch(entries=(Entry("noted"),)), NOW)
 
+    async def test_who_has_been_found_overtaken_stays_so(self, bench: Bench, ledger: Ledger) -> None:
+        await (await bench.open()).lead("second", NOW)
+        ledger.may_still_write()  # nobody has looked yet
+        with pytest.raises(Overtaken):
+            await ledger.set_mark("a", "b")
+        with pytest.raises(Overtaken):
+            ledger.may_still_write()
+
     async def test_an_idle_leader_learns_of_its_end(self, bench: Bench, ledger: Ledger) -> None:
         await (await bench.open()).lead("second", NOW)
         with pytest.raises(Overtaken):

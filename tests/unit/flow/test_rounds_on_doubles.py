@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -343,6 +344,22 @@ async def test_an_overtaken_leader_ends(bench: Bench) -> None:
     await bench.pass_time(5)
     await MemoryLedger(bench.shelf).lead("another", bench.clock.now())
     await bench.pass_time(60)
+    assert isinstance(running.exception(), Overtaken)
+
+
+async def test_who_loses_the_lock_and_had_been_overtaken_does_not_stand_by(bench: Bench) -> None:
+    """What found that out was cancelled at that moment: a standby that cannot lead would only be found when needed."""
+
+    class CutShort(MemoryLedger):
+        async def free_leases(self) -> int:
+            await MemoryLedger(bench.shelf).lead("another", bench.clock.now())
+            with suppress(Overtaken):
+                await super().free_leases()
+            raise LockLost("gone")
+
+    bench.clock = ManualClock(NOON)
+    running = asyncio.create_task(bench.process(ledger=CutShort(bench.shelf)).run())
+    await bench.pass_time(5)
     assert isinstance(running.exception(), Overtaken)
 
 
