@@ -281,8 +281,13 @@ def is_an_end(line: Mapping[str, Any]) -> bool:
     return line["event"] in {"order.settled", "order.callback_won"}
 
 
-async def until(true: Callable[[], object], within_s: float = ENDS_WITHIN_S) -> None:
-    """Wait for what another process does; nothing tells us of it but looking."""
-    async with asyncio.timeout(within_s):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110 # another process wakes no event of ours
-            await asyncio.sleep(0.05)
+async def until(
+    true: Callable[[], object], within_s: float = ENDS_WITHIN_S, told: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait for what another process does; nothing tells us of it but looking. Where it does not, `told` says more."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not await asyncio.to_thread(true):  # noqa: ASYNC110 # another process wakes no event of ours
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {within_s:g} s; {told()}") from None
