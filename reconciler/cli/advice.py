@@ -20,7 +20,9 @@ ADVICE: Final[Mapping[CaseKind, str]] = {
     CaseKind.PAID_WITHOUT_PAYMENT: "The shop calls it paid and no gateway knows of it. Find out who marked it.",
     CaseKind.ORDER_VANISHED: "Paid, and its row is gone. Restore the order, or refund.",
     CaseKind.AMBIGUOUS_NUMBER: "Decide which order was paid. Where they belong together, set shared_payment.",
-    CaseKind.NEEDS_REVIEW: "Check whether it was delivered by hand already; if not, approve it: that settles it.",
+    CaseKind.NEEDS_REVIEW: (
+        "Look at the fact marked ≠. If that is in order, and nobody has delivered by hand, approve it: that settles it."
+    ),
     CaseKind.SETTLE_REFUSED: "The shop did not take it. Look at the row; if it is due as it stands, approve it.",
     CaseKind.UNTRUSTED_ANSWER: "The gateway's signature does not verify. Check the configured key, and the endpoint.",
     CaseKind.UNRECOGNISED_STATE: "The state is new to this version. Look in the merchant's console.",

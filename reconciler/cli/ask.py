@@ -33,7 +33,11 @@ def ask(
     settings = read(config)
     findings = _findings(settings, order, act=settle)
     if not findings:
-        fail(f"No order with the number {order} in the shop, or none of a configured channel.", Exit.UNFINISHED)
+        fail(
+            f"No order with the number {order} is Reconciler's to ask about: it is not in the shop, "
+            "or shop.orders.where leaves it out, or no configured channel is its own.",
+            Exit.UNFINISHED,
+        )
     if json:
         print_json(findings)
     else:

@@ -6,7 +6,7 @@ import json as json_module
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,6 +15,11 @@ from reconciler.domain.money import Money
 from reconciler.exit import Exit
 from reconciler.ports import Story, StoryEntry, Watch
 from reconciler.settings.model import Settings
+
+OBSERVED: Final = dict.fromkeys(("would_settle", "close_order"), " (mode observe: nothing is written to the shop)") | (
+    dict.fromkeys(("stop", "done"), " (mode observe: no watch ends)")
+)
+"""What mode observe changes about a decision, by its name; of others nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ def explain(
     story = known.story
     if not (story.watches or story.entries or story.cases):
         fail(
-            f"The ledger knows no order {order}. It is found when it waits for a payment within find.window; "
-            f"`reconciler ask {order}` looks in the shop.",
+            f"The ledger knows no order {order}. What waits for a payment, or was closed without one, is found within "
+            f"find.window; what was paid before it was found is not. `reconciler ask {order}` looks in the shop.",
             Exit.UNFINISHED,
         )
     if json:
@@ -118,7 +123,7 @@ def _next(watch: Watch, known: Known) -> str:
     when = f"due since {at(watch.next_ask_at)}" if watch.next_ask_at <= now else f"asked at {at(watch.next_ask_at)}"
     wait = length(abs(watch.next_ask_at - now))
     why = f"; {watch.why}" if watch.why else ""
-    mode = " (mode observe: nothing is written to the shop)" if known.mode == "observe" else ""
+    mode = OBSERVED.get(watch.last_decision, "") if known.mode == "observe" else ""
     return f"{when} ({'for' if watch.next_ask_at <= now else 'in'} {wait}){why}{mode}"
 
 

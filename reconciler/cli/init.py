@@ -15,6 +15,7 @@ from reconciler.databases import Access
 from reconciler.exit import Exit
 from reconciler.gateways import SETTINGS
 from reconciler.ops.clock import SystemClock
+from reconciler.ports import ShopUnavailable
 from reconciler.settings.load import parse
 from reconciler.settings.problems import ConfigurationError, Problem
 from reconciler.settings.secret import Secret, SecretError
@@ -96,9 +97,12 @@ async def _read(reached: Reached) -> Proposal:
             return propose(await survey(inspection))
     except MappingError as error:
         fail("\n".join(error.problems).replace("--url.tls_ca:", "--tls-ca:"), Exit.CONFIGURATION)
+    except ShopUnavailable as error:
+        without = " (no --password-file was given)" if password is None and "password" in str(error) else ""
+        fail(f"{error}{without}", Exit.UNFINISHED)
     except NotGuessed as error:
-        fail(f"{error}. Copy config/reconciler.toml, and map the shop by hand (docs/how-to/map-your-shop.md)",
-             Exit.UNFINISHED)  # fmt: skip
+        by_hand = "Copy config/reconciler.toml, and map the shop by hand (docs/how-to/map-your-shop.md)"
+        fail(f"{error}. Only tables that this user may read are seen. {by_hand}", Exit.UNFINISHED)
 
 
 def _left(text: str) -> tuple[Problem, ...]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.ask import CAME_TO_NOTHING
 from reconciler.cli.common import Config, fail, path_of, read, say
 from reconciler.daemon import Daemon, Options
 from reconciler.exit import Exit
@@ -47,7 +48,7 @@ def run(
     except EnvironmentUnusable as error:
         fail(str(error), Exit.CONFIGURATION)
     except ShopUnavailable as error:
-        fail(f"The shop's database cannot be asked: {error}", Exit.CONFIGURATION)
+        fail(f"Start-up failed: {error}", Exit.CONFIGURATION)
     except LedgerUnavailable as error:
         fail(f"The ledger cannot be used: {error}", Exit.CONFIGURATION if once else Exit.UNFINISHED)
     finally:
@@ -87,8 +88,17 @@ def _summary(tally: Tally, settings: Settings) -> list[str]:
     if tally.closed_at_gateway:
         lines.append(f"closed    {tally.closed_at_gateway} at the gateway")
     if tally.unanswered or tally.not_applied:
-        lines.append(f"undone    {tally.unanswered} not asked or not trusted, {tally.not_applied} not applied")
+        unanswered = f"{tally.unanswered} not asked or not trusted{_by_channel(tally)}"
+        lines.append(f"undone    {unanswered}, {tally.not_applied} not applied")
     return lines
+
+
+def _by_channel(tally: Tally) -> str:
+    """Name the channels whose answers said nothing: that is where to look."""
+    empty = [
+        f"{channel} {count} {answer}" for (channel, answer), count in tally.asked.items() if answer in CAME_TO_NOTHING
+    ]
+    return f" ({', '.join(sorted(empty))})" if empty else ""
 
 
 def _since(text: str | None, settings: Settings) -> datetime | None:

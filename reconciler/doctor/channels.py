@@ -54,21 +54,27 @@ class Tried:
     attempt: Attempt
     number_key: str = "shop.orders.out_trade_no"
     """Where the configuration names the number's column."""
+    is_only: bool = True
+    """False: the order has other attempts, and one of those may be the paid one."""
 
 
 async def paid_orders(
     inspection: Inspection, shop: BoundShop, sample: Sample
 ) -> Mapping[ChannelName, tuple[Tried, ...]]:
-    """Choose the newest paid orders of each channel, by what the shop itself recorded. Raises ShopUnavailable."""
+    """Choose the newest paid orders of each channel, by what the shop itself recorded. Raises ShopUnavailable.
+
+    Those with one attempt come first: of several, nobody but the gateways knows which was paid.
+    """
     keys = [row.row.key for row in sample.rows if row.row.state is OrderState.PAID][:CANDIDATES_MAX]
     recorded = {row.row.key: shop.channel_of.get(row.channel_value or "") for row in sample.rows}
     chosen: dict[ChannelName, list[Tried]] = {}
     for found in await inspection.with_attempts(shop, keys):
         for tried in _of(found, recorded, shop):
-            mine = chosen.setdefault(tried.attempt.channel, [])
-            if len(mine) < TRIED_MAX:
-                mine.append(tried)
-    return {channel: tuple(mine) for channel, mine in chosen.items()}
+            chosen.setdefault(tried.attempt.channel, []).append(tried)
+    return {
+        channel: tuple(sorted(mine, key=lambda tried: not tried.is_only)[:TRIED_MAX])
+        for channel, mine in chosen.items()
+    }
 
 
 def _of(found: Found, recorded: Mapping[OrderKey, ChannelName | None], shop: BoundShop) -> Iterator[Tried]:
@@ -76,13 +82,12 @@ def _of(found: Found, recorded: Mapping[OrderKey, ChannelName | None], shop: Bou
     if not isinstance(order, Order):
         return
     own = recorded.get(order.key)
-    for attempt in found.attempts:
-        if shop.asks_all_channels and own is not None and attempt.channel != own:
-            continue
-        if shop.attempts is None:
-            yield Tried(order, attempt)
-        else:
-            yield Tried(order, attempt, "shop.attempts.out_trade_no")
+    by_all = shop.asks_all_channels and own is not None
+    attempts = [attempt for attempt in found.attempts if not by_all or attempt.channel == own]
+    number_key = "shop.orders.out_trade_no" if shop.attempts is None else "shop.attempts.out_trade_no"
+    is_only = len(attempts) == 1 and not found.unwatched
+    for attempt in attempts:
+        yield Tried(order, attempt, number_key, is_only=is_only)
 
 
 async def look(
@@ -144,7 +149,8 @@ def _known(
         if isinstance(reply.answer, Paid | Refunded) and reply.verified
     ]
     if not paid:
-        yield _unknown(name, tried, replies)
+        only = [(each, reply) for each, reply in zip(tried, replies, strict=True) if each.is_only]
+        yield _unknown(name, only) if only else _beside(name, tried, replies)
         return
     remarks = [remark for each, trade in paid for remark in _disagreements(name, each, trade, policy, now)]
     yield from {remark.text.partition(":")[0]: remark for remark in reversed(remarks)}.values()
@@ -153,20 +159,46 @@ def _known(
         yield well(name, f"knows {numbers}, which the shop calls paid, and every fact agrees")
 
 
-def _unknown(name: str, tried: Sequence[Tried], replies: Sequence[Reply]) -> Remark:
-    numbers = ", ".join(each.attempt.out_trade_no for each in tried)
-    troubles = [reply.answer for reply in replies if isinstance(reply.answer, Unavailable | Throttled | Untrusted)]
-    if troubles:
-        said = f"asked about {numbers}, it did not answer: {reason_of(troubles[0]) or name_of(troubles[0])}"
-        return warning(name, said, "run this again")
-    answers = ", ".join(sorted({name_of(reply.answer) for reply in replies}))
+def _unknown(name: str, asked: Sequence[tuple[Tried, Reply]]) -> Remark:
+    numbers = ", ".join(each.attempt.out_trade_no for each, _ in asked)
+    if trouble := _trouble(name, numbers, [reply for _, reply in asked]):
+        return trouble
+    answers = ", ".join(sorted({name_of(reply.answer) for _, reply in asked}))
     said = f"the shop calls {numbers} paid, and the gateway answers {answers}"
     remedy = (
         "look for one of them in the merchant's console: if it is there, app_id, mchid or app_auth_token is another "
-        f"merchant's; if not, {tried[0].number_key} is not the number that went to the gateway, or the "
+        f"merchant's; if not, {asked[0][0].number_key} is not the number that went to the gateway, or the "
         "channel's shop_values are another's"
     )
     return fault(name, said, remedy)
+
+
+def _beside(name: str, tried: Sequence[Tried], replies: Sequence[Reply]) -> Remark:
+    """Judge attempts of which none need be the paid one: unpaid is no fault, and that one is known proves the ids."""
+    numbers = ", ".join(each.attempt.out_trade_no for each in tried)
+    if trouble := _trouble(name, numbers, replies):
+        return trouble
+    known = [
+        f"{each.attempt.out_trade_no} ({name_of(reply.answer)})"
+        for each, reply in zip(tried, replies, strict=True)
+        if isinstance(reply.answer, Unpaid | Closed) and reply.verified
+    ]
+    if known:
+        return well(name, f"knows {', '.join(known)}; no facts to compare: the orders were not paid by these")
+    answers = ", ".join(sorted({name_of(reply.answer) for reply in replies}))
+    said = (
+        f"signed queries are answered; of {numbers} the gateway says {answers}, but their orders have other attempts "
+        "that may be the paid ones: a wrong app_id, mchid or token looks as well as this"
+    )
+    return warning(name, said, "run this again after an order was paid by this channel at the first attempt")
+
+
+def _trouble(name: str, numbers: str, replies: Sequence[Reply]) -> Remark | None:
+    troubles = [reply.answer for reply in replies if isinstance(reply.answer, Unavailable | Throttled | Untrusted)]
+    if not troubles:
+        return None
+    said = f"asked about {numbers}, it did not answer: {reason_of(troubles[0]) or name_of(troubles[0])}"
+    return warning(name, said, "run this again")
 
 
 def _disagreements(name: str, tried: Tried, trade: Trade, policy: Policy, now: datetime) -> Iterator[Remark]:

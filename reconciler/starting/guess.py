@@ -76,7 +76,7 @@ def propose(survey: Survey) -> Proposal:
     scored = [(score, table) for table in survey.tables if (score := _score(table)) is not None]
     if not scored:
         looked = ", ".join(table.name for table in survey.tables) or "no table at all"
-        raise NotGuessed(f"none of the tables looks like one of orders; looked at: {looked}")
+        raise NotGuessed(f"none of the tables looks like one of orders; looked at: {looked}{_nearest(survey)}")
     _, table = max(scored, key=lambda each: each[0])
     return _guessed(table, survey)
 
@@ -151,6 +151,17 @@ def _score(table: Surveyed) -> float | None:
     score = len(roles) + (0 if place is None else 2 * (len(TABLES) - place))
     score -= 8 if re.search(NOT_TABLES, table.name, re.IGNORECASE) else 0
     return score + (1 if table.rows else 0)
+
+
+def _nearest(survey: Survey) -> str:
+    """Say which table has most of what is needed, and what it lacks; nothing where none has anything."""
+    lacking = [([role for role in NEEDED if role not in _roles(table)], table) for table in survey.tables]
+    lacks, table = min(lacking, key=lambda each: len(each[0]), default=(NEEDED, None))
+    if table is None or len(lacks) == len(NEEDED):
+        return ""
+    if not lacks:
+        return f"; {table.name} comes nearest, and has no primary key of one column"
+    return f"; {table.name} comes nearest, and no column's name and type say {', '.join(lacks)}"
 
 
 def _roles(table: Surveyed) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import secrets
 import sqlite3
 import stat
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from reconciler.gateways import SETTINGS
 from reconciler.settings import ConfigurationError, parse
@@ -296,4 +298,36 @@ async def test_a_database_without_orders_is_said_so(tmp_path: Path) -> None:
         made.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, text TEXT)")
     code, told = await init("--url", f"sqlite:///{shop}", "--config", str(tmp_path / "reconciler.toml"))
     assert code == 1
-    assert "none of the tables looks like one of orders; looked at: articles" in told
+    assert "none of the tables looks like one of orders; looked at: articles. Only tables" in told
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("bid INTEGER PRIMARY KEY, bcode CHAR(12), total DECIMAL(10,2), stage TEXT, created_at DATETIME",
+         "booking comes nearest, and no column's name and type say order_no, status"),
+        ("order_no CHAR(12), total DECIMAL(10,2), status TEXT, created_at DATETIME",
+         "booking comes nearest, and has no primary key of one column"),
+    ],
+)  # fmt: skip
+async def test_of_the_table_that_comes_nearest_it_is_said_what_it_lacks(
+    columns: str, said: str, tmp_path: Path
+) -> None:
+    shop = tmp_path / "shop.db"
+    with contextlib.closing(sqlite3.connect(shop)) as made:
+        made.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, text TEXT)")
+        made.execute(f"CREATE TABLE booking ({columns})")
+    code, told = await init("--url", f"sqlite:///{shop}", "--config", str(tmp_path / "reconciler.toml"))
+    assert (code, said in told) == (1, True), told
+
+
+async def test_a_password_that_was_forgotten_is_named(tmp_path: Path) -> None:
+    async with database("mysql", tmp_path) as base:
+        user = f"init_{secrets.token_hex(6)}"
+        await base.script(f"CREATE USER {user}@`%%` IDENTIFIED BY 'secret'")
+        try:
+            url = make_url(base.url).set(username=user, password=None).render_as_string()
+            code, told = await init("--url", url, "--config", str(tmp_path / "reconciler.toml"))
+        finally:
+            await base.script(f"DROP USER {user}@`%%`")
+    assert (code, "wrong user or password (no --password-file was given)" in told) == (1, True), told

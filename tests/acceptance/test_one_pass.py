@@ -38,6 +38,7 @@ async def test_one_pass_settles_exactly_the_orders_that_are_paid_and_agree(world
     assert after["A-paid-1"][1] == before["A-paid-1"][1]
     assert after["A-paid-1"][3] == "as it was"
     assert code == 1, "two answers could not be trusted"
+    assert "(alipay-main 1 Untrusted, wechat-main 1 Untrusted)" in output, "and where is said"
     assert "settled   2" in output
     assert {line["order_no"] for line in log.events("order.settled")} == {"A-paid-1", "W-paid-1"}
     kinds = {(case["order_no"], case["kind"]) for case in await world.json(config, "cases", "list")}
@@ -111,6 +112,24 @@ async def test_explain_and_ask_tell_the_story_of_an_order(world: World) -> None:
     assert "≠  CNY 99.00" in told
     assert "nothing was done" in told
     assert world.moves() == []
+
+
+async def test_of_an_order_that_nobody_found_it_is_said_what_is_found(world: World) -> None:
+    world.order("A1", status=PAID)
+    config = world.configuration()
+    await world.once(config)
+    code, told = await world.command(config, "explain", "A1")
+    assert (code, "what was paid before it was found is not" in told) == (1, True), told
+    code, told = await world.command(config, "ask", "NOPE")
+    assert (code, "or shop.orders.where leaves it out" in told) == (1, True), told
+
+
+async def test_a_shop_that_is_not_there_is_said_once(world: World) -> None:
+    config = world.configuration()
+    config.write_text(config.read_text().replace(world.url, "mysql://nobody@127.0.0.1:1/shop"))
+    code, _, log = await world.once(config)
+    assert code == 2
+    assert log.raw[-1].lower().count("the shop's database cannot be asked") == 1, log.raw
 
 
 async def test_an_order_nobody_knows_is_said_so(world: World) -> None:

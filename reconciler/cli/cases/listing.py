@@ -93,7 +93,10 @@ def _to_do(case: Case, settings: Settings) -> Iterator[str]:
         elif case.kind in APPROVABLE:
             yield f"If it is to be settled all the same: reconciler cases approve {case.id}"
         yield f'When it has been dealt with: reconciler cases resolve {case.id} --note "what was done"'
-        yield "By hand means by the shop's own means, which also deliver; docs/how-to/handle-a-case.md says more."
+        by_hand = (
+            "By hand means by the shop's own means, which also deliver; " if "by hand" in ADVICE[case.kind] else ""
+        )
+        yield f"{by_hand}docs/how-to/handle-a-case.md#{case.kind.value} says more."
     yield f"The whole story: reconciler explain {case.order_no or case.order_key}"
 
 

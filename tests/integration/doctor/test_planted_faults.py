@@ -472,15 +472,53 @@ async def test_attempts_of_a_channel_that_nobody_configured_are_named_before_a_d
         remarks = await made.visited()
         assert troubles(remarks) == []
         assert "each way of " in next(remark.text for remark in remarks if remark.subject == "channel values")
+        known = dict(made.book._trades)
+        made.book._trades.clear()
+        wrong = [each for each in troubles(await made.visited()) if each.subject.endswith("-main")]
+        assert all("shop.attempts.out_trade_no is not the number" in each.remedy for each in wrong), wrong
+        assert len(wrong) == 2
+        made.book._trades.update(known)
         await made.base.script(
             "INSERT INTO tries (order_id, no, way) SELECT id, 'U-' || order_no, 'unionpay' FROM orders"
         )
         (strange,) = troubles(await made.visited())
         assert "have an attempt with way unionpay, which no channel claims" in strange.text
-        made.book._trades.clear()
-        wrong = [each for each in troubles(await made.visited()) if each.subject.endswith("-main")]
-        assert all("shop.attempts.out_trade_no is not the number" in each.remedy for each in wrong), wrong
-        assert len(wrong) == 2
+
+
+async def test_the_attempt_that_an_order_was_not_paid_by_is_no_fault(tmp_path: Path, kept: tuple[Path, Keys]) -> None:
+    async with patient("sqlite", tmp_path, *kept, {}) as made:
+        for number in range(5):  # tried at WeChat Pay first, then paid at Alipay
+            await made.paid(f"A{number}")
+        await made.base.script(
+            "CREATE TABLE tries (id INTEGER PRIMARY KEY, order_id INT NOT NULL, no VARCHAR(32) NOT NULL UNIQUE,"
+            " way VARCHAR(16))",
+            "CREATE INDEX idx_tries_order ON tries (order_id)",
+            "INSERT INTO tries (order_id, no, way) SELECT id, 'W-' || order_no, 'wechat' FROM orders",
+            "INSERT INTO tries (order_id, no, way) SELECT id, order_no, 'alipay' FROM orders",
+        )
+        attempts = (
+            '[shop.attempts]\ntable = "tries"\nkey = "id"\norder = "order_id"\nout_trade_no = "no"\nchannel = "way"'
+        )
+        made.edit("[channels.alipay-main]", f"{attempts}\n[channels.alipay-main]")
+        made.edit('out_trade_no = "order_no"\n', "")
+        made.edit('channel = "pay_channel"\n', "")
+        (remark,) = troubles(await made.visited())
+        assert (remark.subject, remark.verdict) == ("channel wechat-main", Verdict.WARNING)
+        assert "their orders have other attempts that may be the paid ones" in remark.text
+
+        paid_at_once = await made.paid("PAID-AT-ONCE", "wechat")
+        await made.base.script(
+            "INSERT INTO tries (order_id, no, way)"
+            " SELECT id, order_no, 'wechat' FROM orders WHERE order_no = 'PAID-AT-ONCE'",
+            "INSERT INTO orders (order_no, status, pay_channel, amount, created_at, transaction_id, paid_at)"
+            " SELECT 'B-' || order_no, status, pay_channel, amount, created_at, transaction_id, paid_at FROM orders"
+            " WHERE order_no LIKE 'A%'",
+            "INSERT INTO tries (order_id, no, way)"
+            " SELECT id, order_no || way, way FROM orders, (SELECT 'wechat' AS way UNION SELECT 'alipay')"
+            " WHERE order_no LIKE 'B-%'",
+        )
+        proofs = [remark.text for remark in await made.visited() if remark.subject == "channel wechat-main"]
+        assert any(f"knows {paid_at_once.out_trade_no}, which the shop calls paid" in text for text in proofs), proofs
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])

@@ -98,12 +98,12 @@ alipay_public_key = "file:{tmp_path}/keys/alipay-public-key.pem"
     return path
 
 
-def with_case(configuration: Path, *, ended: bool) -> None:
+def with_case(configuration: Path, *, ended: bool, kind: CaseKind = CaseKind.NEEDS_REVIEW) -> None:
     async def made() -> None:
         ledger = await open_ledger(f"sqlite:///{configuration.parent}/ledger.db")
         key, channel = OrderKey("1"), ChannelName("alipay-main")
         fact = Fact("paid_at", "2026-11-23T04:30:00+00:00", "settle.review_after 12 h")
-        report = CaseReport(CaseKind.NEEDS_REVIEW, key, "A1", channel, "A1", WHY, (fact,))
+        report = CaseReport(kind, key, "A1", channel, "A1", WHY, (fact,))
         try:
             await ledger.lead("a test", NOW)
             await ledger.record(Batch(cases=(report,)), NOW)
@@ -126,6 +126,18 @@ def test_an_open_case_says_what_to_do(configured: Path, capsys: pytest.CaptureFi
     told = shown(configured, capsys)
     assert "reconciler cases approve 1" in told
     assert "reconciler cases resolve 1" in told
+    assert "Look at the fact marked ≠" in told
+    assert "By hand means by the shop's own means" in told
+    assert "docs/how-to/handle-a-case.md#needs_review says more" in told
+
+
+def test_by_hand_is_explained_only_where_something_is_done_by_hand(
+    configured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_case(configured, ended=False, kind=CaseKind.UNASKABLE)
+    told = shown(configured, capsys)
+    assert "By hand" not in told
+    assert "  docs/how-to/handle-a-case.md#unaskable says more." in told
 
 
 def test_in_mode_observe_nothing_is_offered_that_would_be_refused(

@@ -131,6 +131,30 @@ async def test_a_paid_order_that_the_gateway_denies_is_a_fault(then: Answer) -> 
     assert "merchant's console" in remedy
 
 
+BESIDE = replace(TRIED, is_only=False)
+
+
+@pytest.mark.parametrize("then", [NotCreated(), Rejected("x")])
+async def test_of_several_attempts_one_that_the_gateway_denies_proves_nothing(then: Answer) -> None:
+    ((verdict, text, remedy),) = await looked(NotCreated(), then, [BESIDE])
+    assert verdict is WARNING
+    assert "other attempts that may be the paid ones" in text
+    assert "run this again" in remedy
+
+
+@pytest.mark.parametrize("then", [Unpaid(TRADE), Closed(TRADE)])
+async def test_of_several_attempts_one_that_nobody_paid_is_known_all_the_same(then: Answer) -> None:
+    ((verdict, text, _),) = await looked(NotCreated(), then, [BESIDE])
+    assert verdict is WELL
+    assert f"knows A1 ({type(then).__name__})" in text
+
+
+async def test_beside_other_attempts_an_order_with_a_single_one_is_judged_alone() -> None:
+    single = replace(TRIED, attempt=replace(TRIED.attempt, out_trade_no="A2"))
+    ((verdict, text, _),) = await looked(NotCreated(), NotCreated(), [single, BESIDE])
+    assert (verdict, "calls A2 paid" in text) == (FAULT, True)
+
+
 async def test_an_unsigned_paid_is_no_proof() -> None:
     remarks = await look(Answering(NotCreated(), Paid(TRADE), verified=False), [TRIED], POLICY, NOW, is_shop_known=True)
     assert remarks[-1].verdict is FAULT
