@@ -199,7 +199,7 @@ class Process:
                     policy = AuditPolicy(rate=0.2)
                     auditor = auditor or Auditor(self.context, self.rounds.channels, policy)
                     with contextlib.suppress(PortError):
-                        wait = max(await auditor.turn(), 10.0)
+                        wait = max(await auditor.turn(), 60.0)
                 await self.sleep(wait)
 
     # -------------------------------------------------------------------------------------------------------- its ports
