@@ -27,7 +27,7 @@ export EXTRA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage simulation chaos check test-system bench requirements clean
+.PHONY: help demo test coverage simulation chaos check test-system test-container bench requirements clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +36,11 @@ demo: $(VENV)/.runtime-done  ## The whole thing on this machine in half a minute
 	@$(BIN)/reconciler demo $(ARGS)
 
 test: $(VENV)/.dev-done  ## Every test that needs no root
-	@$(BIN)/python -m pytest -q -n auto -m "not system and not chaos" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto -m "not system and not container and not chaos" $(ARGS)
 
 # Its own target: tracing makes what it traces some five times slower, and nothing reads the figure but a person.
 coverage: $(VENV)/.dev-done  ## The same with branch coverage; takes several times as long
-	@$(BIN)/python -m pytest -q -n auto -m "not system and not chaos" --timeout=600 --cov --cov-report=term-missing:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto -m "not system and not container and not chaos" --timeout=600 --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 simulation: $(VENV)/.dev-done  ## A thousand simulated worlds; make simulation ARGS="--seeds 1000-1999" for others
 	@$(BIN)/python -m tests.simulation --seeds 0-999 $(ARGS)
@@ -59,8 +59,11 @@ check: $(VENV)/.dev-done  ## Lint, format, types, and which module may import wh
 	step "lint-imports" "^Contracts:" $(BIN)/lint-imports --no-cache; \
 	exit $$failed
 
-test-system: $(VENV)/.dev-done  ## Tests with a real systemd; what is missing is said and skipped (fails where CI is set)
+test-system: $(VENV)/.dev-done  ## What systemd's own tools say of the units; what is missing is said and skipped (fails where CI is set)
 	@$(BIN)/python -m pytest -q -rs -m system tests/system $(ARGS)
+
+test-container: $(VENV)/.dev-done  ## The unit under a systemd of its own, installed as the page says; needs root and debootstrap
+	@$(BIN)/python -m pytest -q -rs -m container tests/system $(ARGS)
 
 bench: $(VENV)/.dev-done  ## The numbers that docs/performance.md quotes
 	@set -- $(wildcard benchmarks/bench_*.py); \

@@ -1,4 +1,6 @@
-"""Write the reference pages that come from the code, events.md and settings.md; what a person wrote is in parts/.
+"""Write what comes from the code: the pages events.md and settings.md, and journald's catalogue.
+
+What a person wrote of them is in parts/.
 
 From the project's root: `.venv/bin/python docs/generate.py`. A test fails while a page is stale.
 """  # noqa: INP001 # a script, and no package
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import textwrap
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
@@ -21,6 +24,7 @@ from pydantic.fields import FieldInfo
 from reconciler.domain.money import Money
 from reconciler.events import CATALOGUE, Event
 from reconciler.gateways import SETTINGS
+from reconciler.ops.journald import IDENTIFIER, field_name
 from reconciler.settings.channel import ChannelSettings, Endpoint
 from reconciler.settings.columns import Condition, Name, Value
 from reconciler.settings.model import WITHOUT_EFFECT, Settings
@@ -29,7 +33,9 @@ from reconciler.settings.types import SocketPath, format_duration
 from reconciler.settings.urls import Address, DatabaseUrl, WebUrl
 
 DOCS = Path(__file__).parent
+JOURNALD = DOCS.parent / "config" / "journald" / "reconciler.catalog"
 RENEW = "From the project's root: `.venv/bin/python docs/generate.py`."
+CHINESE = DOCS / "parts" / "events.zh_CN.toml"
 LINES = DOCS / "parts" / "settings.toml"
 """One line on each setting; what the models say (type, default, effect) is not repeated there."""
 
@@ -42,6 +48,8 @@ _MARKED = {
     Value: "value",
 }
 """Texts of a special kind, known by what validates them."""
+CATALOGUE_WIDTH = 76
+_TELLS_MORE = {"order_no": "reconciler explain", "case_id": "reconciler cases show"}
 _WORDS: Mapping[object, str] = {
     bool: "true or false",
     int: "whole number",
@@ -65,8 +73,12 @@ _FIELD_WORDS: Mapping[object, str] = {
 
 
 def pages() -> dict[Path, str]:
-    """Give every generated page with its text."""
-    return {DOCS / "reference" / "events.md": events(), DOCS / "reference" / "settings.md": settings()}
+    """Give every generated file with its text."""
+    return {
+        DOCS / "reference" / "events.md": events(),
+        DOCS / "reference" / "settings.md": settings(),
+        JOURNALD: catalogue(),
+    }
 
 
 # --------------------------------------------------------------------------------------------------------------- events
@@ -101,6 +113,33 @@ def _field_words(hint: object) -> str:
         (only,) = (part for part in hint.__args__ if part is not types.NoneType)
         return f"{_FIELD_WORDS[only]}, not always"
     return _FIELD_WORDS[hint]
+
+
+def catalogue() -> str:
+    """Write what `journalctl -x` says below a line: its event's meaning, what to do, and a command that tells more."""
+    head = [
+        "# What journalctl -x says of each event; docs/how-to/install.md puts it in place.",
+        f"# Generated. {RENEW}",
+    ]
+    chinese = tomllib.loads(CHINESE.read_text())
+    entries: list[str] = []
+    for name, kind in sorted(CATALOGUE.items()):
+        english = [textwrap.wrap(text, CATALOGUE_WIDTH) for text in (kind.meaning, f"What to do: {kind.advice}")]
+        entries += _catalogue_entry(kind, "", english)
+        entries += _catalogue_entry(
+            kind, " zh_CN", [[chinese[name]["meaning"]], [f"怎么办：{chinese[name]['advice']}"]]
+        )
+    return "\n".join([*head, *entries]) + "\n"
+
+
+def _catalogue_entry(kind: type[Event], language: str, paragraphs: list[list[str]]) -> Iterator[str]:
+    yield from ("", f"-- {kind.message_id}{language}", f"Subject: {kind.name}", f"Defined-By: {IDENTIFIER}")
+    for paragraph in paragraphs:
+        yield from ("", *paragraph)
+    # journalctl writes the line's own values in; where a line may have none, the bare name would stand there.
+    always = {name for name, hint in get_type_hints(kind).items() if hint in {str, int}}
+    commands = [f"    {words} @{field_name(field)}@" for field, words in _TELLS_MORE.items() if field in always]
+    yield from ("", *commands) if commands else ()
 
 
 # ------------------------------------------------------------------------------------------------------------- settings
@@ -238,6 +277,7 @@ def main() -> None:
     """Write the pages that have changed, and name them."""
     for path, text in pages().items():
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             sys.stdout.write(f"written: {path}\n")
 

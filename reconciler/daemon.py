@@ -52,6 +52,10 @@ STOP_WITHIN_S = 8.0
 SHOP_RETRY_S = 1.0
 SHOP_RETRY_S_MAX = 10.0
 """Less than half of the unit's WatchdogSec, which is fed once a try."""
+MORE_TIME = timedelta(minutes=1)
+MORE_TIME_EVERY_S = 20.0
+MORE_TIMES_MAX = 90
+"""A start may take half an hour while a large ledger is migrated; after that systemd ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Daemon:
     async def _open(self) -> Assembly | None:
         """Open everything; wait for a shop that is away, and say so once. None where told to stop meanwhile."""
         since: datetime | None = None
+        asking = asyncio.create_task(self._ask_for_time())
 
         def say(state: RetryCallState) -> None:
             nonlocal since
@@ -184,6 +189,7 @@ class Daemon:
                 since = self._clock.now()
                 why = state.outcome.exception() if state.outcome else None
                 self.emit(ShopIsUnavailable(why=str(why)))
+                asking.cancel()  # after READY it would put the watchdog off
                 self._notify.ready("waiting for the shop's database")  # else systemd would start us over and over
 
         trying = AsyncRetrying(
@@ -197,9 +203,17 @@ class Daemon:
             assembly: Assembly = await trying(self._assemble, self._settings, self._options.since)
         except RetryError:
             return None
+        finally:
+            asking.cancel()
         if since is not None:
             self.emit(ShopIsAvailable(after=self._clock.now() - since))
         return assembly
+
+    async def _ask_for_time(self) -> None:
+        """Ask systemd for more time to start while the loop turns: bringing a large ledger up may take minutes."""
+        for _ in range(MORE_TIMES_MAX):
+            self._notify.more_time(MORE_TIME)
+            await self._clock.sleep(MORE_TIME_EVERY_S)
 
     async def _sleep_unless_told(self, seconds: float) -> None:
         self._notify.watchdog()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
+import socket
 import sqlite3
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +133,19 @@ async def test_a_shop_that_is_not_there_yet_is_waited_for_with_one_line_at_each_
     assert len(daemon.events("shop.unavailable")) == 1
     assert len(daemon.events("shop.available")) == 1
     assert await daemon.stop() == 0
+
+
+async def test_systemd_is_asked_for_more_time_until_it_is_told_ready(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        daemon = await world.start(world.configuration(extra=FAST))
+        await daemon.until("lead.taken")
+        assert await daemon.stop() == 0
+        words = [systemd.recv(1000).decode().split("\n")[0] for _ in range(3)]
+        with pytest.raises(BlockingIOError):
+            systemd.recv(1000)
+    assert words == ["EXTEND_TIMEOUT_USEC=60000000", "READY=1", "STOPPING=1"]

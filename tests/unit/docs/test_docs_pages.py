@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from pydantic import BaseModel
 
-from docs.generate import RENEW, lines, pages
+from docs.generate import CHINESE, JOURNALD, RENEW, lines, pages
 from reconciler.domain.case import CaseKind
 from reconciler.events import CATALOGUE
 from reconciler.exit import Exit
@@ -17,7 +19,7 @@ from reconciler.gateways import SETTINGS
 from reconciler.settings.channel import ChannelSettings
 from reconciler.settings.model import WITHOUT_EFFECT, Settings
 from reconciler.settings.problems import tables_of
-from tests.unit.docs.book import DOCS, Book
+from tests.unit.docs.book import Book
 
 LINK = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 
@@ -52,10 +54,22 @@ def test_every_page_is_reached_from_the_readme(book: Book) -> None:
     assert seen == set(book.pages)
 
 
-@pytest.mark.parametrize("name", ["events.md", "settings.md"])
-def test_a_generated_page_is_what_the_code_says(name: str) -> None:
-    path = DOCS / "reference" / name
-    assert path.read_text() == pages()[path], f"{name} is stale. {RENEW}"
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+def test_a_generated_file_is_what_the_code_says(path: Path) -> None:
+    assert path.read_text() == pages()[path], f"{path.name} is stale. {RENEW}"
+
+
+def test_every_event_is_explained_in_chinese_too_with_the_same_names_in_it() -> None:
+    chinese = tomllib.loads(CHINESE.read_text())
+    assert set(chinese) == set(CATALOGUE)
+    for name, kind in CATALOGUE.items():
+        english, other = f"{kind.meaning} {kind.advice}", f"{chinese[name]['meaning']} {chinese[name]['advice']}"
+        assert set(re.findall(r"`[^`]+`", english)) == set(re.findall(r"`[^`]+`", other)), name
+
+
+def test_the_journal_catalogue_has_each_event_once_in_each_language() -> None:
+    ids = re.findall(r"^-- ([0-9a-f]{32}(?: \w+)?)$", JOURNALD.read_text(), re.MULTILINE)
+    assert sorted(ids) == sorted(f"{kind.message_id}{end}" for kind in CATALOGUE.values() for end in ("", " zh_CN"))
 
 
 def test_every_event_has_its_section_with_its_advice_and_its_fields(book: Book) -> None:
