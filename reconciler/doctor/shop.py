@@ -7,12 +7,12 @@ from datetime import timedelta, timezone, tzinfo
 from urllib.parse import unquote, urlsplit
 
 from reconciler.doctor import clock as clock_
-from reconciler.doctor.grants import GRANTS
 from reconciler.doctor.remark import Remark, apart, fault, warning, well
 from reconciler.ports import Clock, ShopUnavailable
 from reconciler.settings.model import Settings
 from reconciler.shops.sql.bound import BoundShop, Template
 from reconciler.shops.sql.columns import Column
+from reconciler.shops.sql.grants import GRANTS
 from reconciler.shops.sql.inspection import Holding, Inspection, Rights, ServerZone, Unserved, Use
 from reconciler.shops.sql.mapping import MappingError, ShopMapping
 from reconciler.shops.sql.schema import Reflected

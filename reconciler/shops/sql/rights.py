@@ -17,6 +17,8 @@ from reconciler.shops.sql.columns import Column
 from reconciler.shops.sql.dialects import dialect_of
 from reconciler.shops.sql.engine import driver_errors, text_of_error, unavailable, writing
 from reconciler.shops.sql.explain import EXPLAINS, listen
+from reconciler.shops.sql.grants import granted
+from reconciler.shops.sql.inspection import Use
 
 EXPLAIN: Final = "EXPLAIN "
 """Needs the rights of what is explained, on every server, and runs none of it: no trigger, no row, no log."""
@@ -82,11 +84,9 @@ async def in_words(connection: AsyncConnection, shop: BoundShop, error: BaseExce
 
 
 def _grant(connection: AsyncConnection, orders: BoundOrders, who: str) -> str:
-    preparer = connection.dialect.identifier_preparer
-    columns = ", ".join(preparer.quote(column.name) for column in _written(orders))
     schema, table = orders.table
-    place = ".".join(preparer.quote(part) for part in (schema, table) if part)
-    return f"GRANT SELECT, UPDATE ({columns}) ON {place} TO {who};"
+    use = Use(table, schema, tuple(column.name for column in _written(orders)))
+    return granted([use], who, connection.dialect.identifier_preparer.quote)
 
 
 def _rehearsed(orders: BoundOrders) -> Update:

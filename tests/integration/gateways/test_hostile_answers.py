@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,7 @@ async def test_a_redirect_is_not_followed(keys: Path) -> None:
     server = await asyncio.start_server(elsewhere.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     for status in (301, 302, 303, 307, 308):
-        enemy = Enemy(lambda status=status: Answer(status, (("Location", f"http://127.0.0.1:{port}/"),)))  # type: ignore[misc]
+        enemy = Enemy(partial(Answer, status, (("Location", f"http://127.0.0.1:{port}/"),)))
         reply = await ask(enemy, WECHAT, keys)
         assert not reply.verified
     server.close()

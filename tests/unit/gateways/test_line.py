@@ -1,7 +1,6 @@
 """One call on the line: turns, tries, one deadline, two hosts, and whose clock is wrong."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -36,7 +35,7 @@ class Wire(Transport):
         self.script = list(script)
         self.sent: list[tuple[str, float]] = []
 
-    async def send(self, request: HttpRequest, timeout: timedelta) -> HttpResponse:  # noqa: ASYNC109
+    async def send(self, request: HttpRequest, timeout: timedelta) -> HttpResponse:  # noqa: ASYNC109 # as Transport has it
         self.sent.append((request.url, timeout.total_seconds()))
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, float):  # hangs for that long, or until the deadline
@@ -230,6 +229,9 @@ def test_a_date_that_says_nothing_is_no_figure(response: HttpResponse) -> None:
 
 async def test_a_proxys_date_is_not_the_gateways(clock: AutoClock) -> None:
     page = HttpResponse(502, (("date", "Mon, 23 Nov 2020 10:00:00 GMT"),), b"<html>")
-    fails: Callable[[HttpResponse, datetime], Said] = lambda *_: Said(Unavailable("HTTP 502"))  # noqa: E731
+
+    def fails(_response: HttpResponse, _at: datetime) -> Said:
+        return Said(Unavailable("HTTP 502"))
+
     done = await line_of(Wire(clock, page)).exchange(Call("GET /", CALL.write, fails))
     assert done.clock_off is None

@@ -279,12 +279,12 @@ async def test_one_who_breaks_off_leaves_the_fetch_to_the_next(certified: Make) 
         await asyncio.Event().wait()
         return await send(request, timeout)
 
-    made.wire.send = hang  # type: ignore[method-assign]
+    made.wire.send = hang  # type: ignore[method-assign] # for a while, until it is put back
     first = asyncio.create_task(made.gateway.ask(["A1"]))
     await held.wait()
     second = asyncio.create_task(made.gateway.ask(["A1"]))
     await asyncio.sleep(0)
-    made.wire.send = send  # type: ignore[method-assign]
+    made.wire.send = send  # type: ignore[method-assign] # put back
     first.cancel()
     (reply,) = await second
     assert isinstance(reply.answer, Paid)

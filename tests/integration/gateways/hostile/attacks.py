@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, SHA512
@@ -141,14 +141,14 @@ def _numbers(forger: Forger) -> Iterator[Named]:
         "infinite": "Infinity",
     }
     for name, amount in amounts.items():
-        yield f"amount {name}", lambda amount=amount: forger.saying(_amount(forger, amount))  # type: ignore[misc]
+        yield f"amount {name}", partial(forger.saying, _amount(forger, amount))
     for name, raw in {
         "NaN": b"NaN",
         "an integer of 5000 digits": b"9" * 5000,
         "1e5000": b"1e5000",
         "-0": b"-0",
     }.items():
-        yield f"amount as the bare number {name}", lambda raw=raw: _bare_amount(forger, raw)  # type: ignore[misc]
+        yield f"amount as the bare number {name}", partial(_bare_amount, forger, raw)
     for name, when in {
         "in a year": "2099-01-01 00:00:00",
         "before Christ": "-001-01-01 00:00:00",
@@ -158,7 +158,7 @@ def _numbers(forger: Forger) -> Iterator[Named]:
         "a number": 1700000000,
         "before the order": "2020-01-01 00:00:00",
     }.items():
-        yield f"paid {name}", lambda when=when: forger.saying(_paid_at(forger, when))  # type: ignore[misc]
+        yield f"paid {name}", partial(forger.saying, _paid_at(forger, when))
     for name, transaction in {
         "missing": None,
         "empty": "",
@@ -168,7 +168,7 @@ def _numbers(forger: Forger) -> Iterator[Named]:
         "with a control sequence": "4200\x1b[2J",
     }.items():
         field = "trade_no" if forger is ALIPAY else "transaction_id"
-        yield f"transaction {name}", lambda field=field, value=transaction: forger.saying({field: value})  # type: ignore[misc]
+        yield f"transaction {name}", partial(forger.saying, {field: transaction})
     state = "trade_status" if forger is ALIPAY else "trade_state"
     for name, value in {
         "unknown": "ALMOST",
@@ -176,7 +176,7 @@ def _numbers(forger: Forger) -> Iterator[Named]:
         "a list": ["SUCCESS"],
         "missing": None,
     }.items():
-        yield f"state {name}", lambda value=value: forger.saying({state: value})  # type: ignore[misc]
+        yield f"state {name}", partial(forger.saying, {state: value})
 
 
 def _amount(forger: Forger, amount: object) -> dict[str, object]:
@@ -312,7 +312,7 @@ def _connections(forger: Forger) -> Iterator[Named]:
         lambda: replace(under(302), headers=(*forger.honest().headers, ("Location", "/elsewhere"))),
     )
     for status in (201, 204, 206, 300, 400, 404, 500, 503):
-        yield f"the honest answer under HTTP {status}", lambda status=status: under(status)  # type: ignore[misc]
+        yield f"the honest answer under HTTP {status}", partial(under, status)
     yield "cookies", lambda: Answer(200, (("Set-Cookie", "session=stolen; Path=/"),), b"{}")
 
 

@@ -64,7 +64,7 @@ async def test_an_order_that_somebody_put_back_is_not_delivered_by_the_same_mess
 async def snapshot_of(shop: Site) -> object:
     """Read everything that a message may change."""
     tables = ["orders", "carmis", "goods"] if shop.preset == "dujiaoka" else ["acg_order", "acg_card", "acg_user"]
-    read = [await shop.tables.rows(f"SELECT * FROM {table} ORDER BY id") for table in [*tables, "mails"]]  # noqa: S608
+    read = [await shop.tables.rows(f"SELECT * FROM {table} ORDER BY id") for table in [*tables, "mails"]]  # noqa: S608 # our own names
     return read, await shop.stored()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.doctor.grants import GRANTS
+from reconciler.shops.sql.grants import GRANTS
 from reconciler.shops.sql.inspection import Use
 
 ORDERS = Use("sales_slip", "shop", ("stage", "gw_ref", "paid_on"))

@@ -30,7 +30,7 @@ class MysqlGrants:
 
     def to(self, who: str, uses: Sequence[Use]) -> str:
         """Give the statements."""
-        return _granted(uses, _mysql_account(who), mysql.dialect().identifier_preparer.quote)
+        return granted(uses, _mysql_account(who), mysql.dialect().identifier_preparer.quote)
 
     def own_user(self, who: str, uses: Sequence[Use]) -> str:
         """Give the statements."""
@@ -47,7 +47,7 @@ class PostgresqlGrants:
         quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call] # SQLAlchemy has no type for it
         schemas = dict.fromkeys(use.schema for use in uses if use.schema not in {None, PUBLIC})
         usage = [f"GRANT USAGE ON SCHEMA {quote(str(schema))} TO {quote(who)};" for schema in schemas]
-        return " ".join([*usage, _granted(uses, quote(who), quote)])
+        return " ".join([*usage, granted(uses, quote(who), quote)])
 
     def own_user(self, who: str, uses: Sequence[Use]) -> str:
         """Give the statements."""
@@ -59,7 +59,8 @@ GRANTS: Final[Mapping[str, Grants]] = {"mysql": MysqlGrants(), "postgresql": Pos
 """By the scheme of the shop's URL. A file knows none."""
 
 
-def _granted(uses: Sequence[Use], whom: str, quote: Callable[[str], str]) -> str:
+def granted(uses: Sequence[Use], whom: str, quote: Callable[[str], str]) -> str:
+    """Give the statements for a user whose name is quoted already."""
     statements = []
     for use in uses:
         columns = ", ".join(dict.fromkeys(map(quote, use.written)))
