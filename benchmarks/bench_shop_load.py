@@ -1,0 +1,184 @@
+"""What we cost a shop's MariaDB: statements, rows read and time in transactions, and the tail of its own writer.
+
+A writer of the shop's creates orders at a steady rate on its own connection, each in a transaction of its own, while
+the daemon's rounds (find every second, ask what is due) run beside it and then do not, in turn. Its 99th percentile
+with us is the median over the turns with us, against that over the turns without. One order in ten was paid and its
+callback lost: those we recover.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median, quantiles
+
+import lean_gateway
+import ours
+import report
+import servers
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event, text
+
+from reconciler.sandbox.keys import keep_keys
+
+LOSS_MAX = 0.03
+PAID_ONE_IN = 10
+
+
+@dataclass
+class Cost:
+    """What the shop's database was asked while our rounds ran."""
+
+    statements: int = 0
+    rows_read: int = 0
+    transactions: int = 0
+    in_transactions_s: float = 0.0
+    seconds: float = 0.0
+    settled: int = 0
+    _began_s: dict[int, float] = field(default_factory=dict)
+
+    @contextmanager
+    def counting(self, assembly: ours.Assembly) -> Iterator[None]:
+        """Listen on the shop's connections."""
+        engine = assembly.shop._primary.sync_engine  # noqa: SLF001 # to listen, there is no other way in
+        listeners = {
+            "before_cursor_execute": self._statement,
+            "after_cursor_execute": self._read,
+            "begin": self._begin,
+            "commit": self._end,
+            "rollback": self._end,
+        }
+        for name, listener in listeners.items():
+            event.listen(engine, name, listener)
+        began_s, settled = time.perf_counter(), assembly.rounds.context.tally.settled
+        yield
+        self.seconds += time.perf_counter() - began_s
+        self.settled += assembly.rounds.context.tally.settled - settled
+        for name, listener in listeners.items():
+            event.remove(engine, name, listener)
+
+    def _statement(self, *_: object) -> None:
+        self.statements += 1
+
+    def _read(self, _connection: object, cursor: object, statement: str, *_: object) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            self.rows_read += max(0, getattr(cursor, "rowcount", 0))
+
+    def _begin(self, connection: SyncConnection) -> None:
+        self.transactions += 1
+        self._began_s[id(connection)] = time.perf_counter()
+
+    def _end(self, connection: SyncConnection) -> None:
+        began_s = self._began_s.pop(id(connection), None)
+        if began_s is not None:
+            self.in_transactions_s += time.perf_counter() - began_s
+
+
+def write(pipe: Connection, url: str, rate: int) -> None:
+    """Be the shop's writer, in a process of its own: for so many seconds at a time, as told."""
+    asyncio.run(_write(pipe, url, rate))
+
+
+async def _write(pipe: Connection, url: str, rate: int) -> None:
+    engine = servers.engine_of("mysql", url)
+    placed = 0
+    async with engine.connect() as connection:
+        while seconds := await asyncio.to_thread(pipe.recv):
+            walls_ms = []
+            start_s = time.perf_counter()
+            for turn in range(int(seconds * rate)):
+                await asyncio.sleep(max(0.0, start_s + turn / rate - time.perf_counter()))
+                began_s = time.perf_counter()
+                name = "P" if placed % PAID_ONE_IN == 0 else "N"
+                await connection.execute(text(servers.escaped(servers.NEW["mysql"])), {"number": f"{name}{placed}"})
+                walls_ms.append(1000 * (time.perf_counter() - began_s))
+                placed += 1
+            pipe.send(walls_ms)
+    await engine.dispose()
+
+
+async def turn(pipe: Connection, seconds: float) -> list[float]:
+    """Have the writer write for so long; give what each order took, in milliseconds."""
+    pipe.send(seconds)
+    walls_ms: list[float] = await asyncio.to_thread(pipe.recv)
+    return walls_ms
+
+
+async def with_us(text_: str, cost: Cost, pipe: Connection, seconds: float) -> list[float]:
+    """Have the writer write while our rounds run."""
+    async with ours.leading(text_) as assembly:
+        # The books are open: what is left is what a leading daemon does, turn after turn.
+        with cost.counting(assembly):
+            rounds = asyncio.create_task(assembly.rounds._turn_together())  # noqa: SLF001 # the lead is taken
+            try:
+                return await turn(pipe, seconds)
+            finally:
+                assembly.rounds.stop()
+                await rounds
+
+
+async def measure(arguments: argparse.Namespace, directory: Path) -> int:
+    """Fill, run in turn, and print."""
+    keys = directory / "keys"
+    keep_keys(keys)
+    cost, theirs, alone = Cost(), [], []
+    async with servers.shop_of("mysql", arguments.orders) as shop:
+        with lean_gateway.running(keys) as url:
+            text_ = ours.configuration(shop.url, f"sqlite:///{directory / 'ledger.db'}", keys, url)
+            text_ += '[find]\nevery = "1s"\n[ask]\nages = ["1s", "1h", "48h"]\n'
+            text_ += '[settle]\ngrace = "0s"\nmax_per_minute = 100000\nbrake_per_hour = 1000000\n'
+            text_ += 'brake_yuan_per_hour = "100000000.00"\n'
+            pipe, other = multiprocessing.Pipe()
+            writer = multiprocessing.get_context("spawn").Process(target=write, args=(other, shop.url, arguments.rate))
+            writer.start()
+            await turn(pipe, 2)  # to warm up; and the watches of the first walk
+            await with_us(text_, Cost(), pipe, arguments.seconds)
+            for _ in range(arguments.turns):
+                alone.append(await turn(pipe, arguments.seconds))
+                theirs.append(await with_us(text_, cost, pipe, arguments.seconds))
+            pipe.send(0)
+            writer.join()
+    p99_alone, p99_with = (median(quantiles(each, n=100)[98] for each in turns) for turns in (alone, theirs))
+    report.table(
+        ["", "without us", "with us"],
+        [
+            ["the writer's median, ms", *(f"{median(chain(*turns)):.2f}" for turns in (alone, theirs))],
+            ["the writer's 99th percentile, ms (median of the turns)", f"{p99_alone:.2f}", f"{p99_with:.2f}"],
+            ["our statements a minute", "", f"{60 * cost.statements / cost.seconds:,.0f}"],
+            ["rows read an order recovered", "", f"{cost.rows_read / max(1, cost.settled):.1f}"],
+            ["orders recovered", "", f"{cost.settled:,}"],
+            ["transactions a minute", "", f"{60 * cost.transactions / cost.seconds:,.0f}"],
+            ["held in transactions, ms a second", "", f"{1000 * cost.in_transactions_s / cost.seconds:.1f}"],
+        ],
+    )
+    loss = p99_with / p99_alone - 1
+    return report.bounds([report.Bound("loss of the writer at its 99th percentile", loss, LOSS_MAX, at_least=False)])
+
+
+def main() -> None:
+    """Read the arguments, and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=200_000, help="in the shop's table at the start")
+    parser.add_argument("--rate", type=int, default=200, help="orders that the shop takes a second")
+    parser.add_argument("--seconds", type=float, default=5, help="of one turn")
+    parser.add_argument("--turns", type=int, default=4, help="with us, and as many without")
+    parser.add_argument("--full", action="store_true", help="1,000,000 orders, 12 turns of 10 s")
+    arguments = parser.parse_args()
+    if arguments.full:
+        arguments.orders, arguments.seconds, arguments.turns = 1_000_000, 10, 12
+    report.heading()
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(measure(arguments, Path(directory)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A shop's day, and what different rules of asking make of it."""
