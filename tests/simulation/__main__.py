@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,39 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32
 """Worlds that are given out together, so that a failure ends the rest soon."""
+TOLD_EVERY = 500
+"""Worlds after which a long run says how far it is: one that is broken off is good for what it said."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """What came of the worlds so far."""
+
+    first: int
+    of: str
+    worlds: int = 0
+    failed: list[int] = field(default_factory=list)
+    lives: int = 0
+    delivered: int = 0
+    cases: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, ended: Ended) -> None:
+        """Take the next one, in the order of their seeds."""
+        self.worlds += 1
+        self.lives += ended.lives
+        self.cases += ended.cases
+        self.delivered += ended.delivered.get("us", 0)
+        if ended.broken is not None:
+            self.failed.append(ended.plan.seed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.worlds} worlds of {self.of}, {self.first} to {self.first + self.worlds - 1}:"
+            f" {len(self.failed)} broken{' (' + ', '.join(map(str, self.failed)) + ')' if self.failed else ''};"
+            f" {self.delivered} orders moved by us, {self.cases} cases, {self.lives} processes,"
+            f" in {time.monotonic() - self.since:.0f} s"
+        )
 
 
 def main() -> int:
@@ -38,24 +73,20 @@ def main() -> int:
     if said.days < 1:
         words.error("--days: at least one; what is promised takes that long to show")
     first, last = (said.seed, said.seed) if said.seed is not None else map(int, said.seeds.split("-"))
-    since = time.monotonic()
-    worlds, failed, lives, delivered, cases = 0, [], 0, 0, 0
+    with ProcessPoolExecutor(1) as apart:  # here nothing is loaded, so that bugs can be planted
+        sources = apart.submit(_sources).result()
+    total = Sum(first, f"{said.days:g} days and {said.orders} orders")
+    _say(f"worlds {first} to {last} of {total.of}, on sources {sources}")
     for ended in _all(range(first, last + 1), said.days, said.orders, said.jobs, said.plant):
-        worlds += 1
-        lives += ended.lives
-        cases += ended.cases
-        delivered += ended.delivered.get("us", 0)
+        total.add(ended)
+        if total.worlds % TOLD_EVERY == 0:
+            _say(f"so far {total}, on sources {sources}")
         if ended.broken is not None:
-            failed.append(ended.plan.seed)
             _tell(ended, f"--days {said.days:g} --orders {said.orders}{f' --plant {said.plant}' if said.plant else ''}")
             if said.until_broken:
                 break
-    _say(
-        f"{worlds} worlds of {said.days:g} days and {said.orders} orders: {len(failed)} broken"
-        f"{' (' + ', '.join(map(str, failed)) + ')' if failed else ''}; {delivered} orders moved by us, {cases} cases,"
-        f" {lives} processes, in {time.monotonic() - since:.0f} s, on sources {_sources()}"
-    )
-    return 1 if failed else 0
+    _say(f"{total}, on sources {sources}")
+    return 1 if total.failed else 0
 
 
 def _all(seeds: range, days: float, orders: int, jobs: int, plant: str | None) -> Iterator[Ended]:
@@ -69,6 +100,7 @@ def _begin(plant: str | None) -> None:
     """Plant the bug in a process that has loaded nothing yet."""
     if plant is not None:
         plant_bug(plant)
+    gc.disable()  # a world is short, and what it keeps is walked again and again for nothing
 
 
 def _one(seed: int, days: float, orders: int) -> Ended:
@@ -76,7 +108,9 @@ def _one(seed: int, days: float, orders: int) -> Ended:
     from tests.simulation.plan import plan  # noqa: PLC0415 # a bug is to be planted first
     from tests.simulation.run import simulate  # noqa: PLC0415 # the same
 
-    return simulate(plan(seed, days, orders))
+    ended = simulate(plan(seed, days, orders))
+    gc.collect()
+    return ended
 
 
 def _tell(ended: Ended, how: str) -> None:

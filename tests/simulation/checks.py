@@ -116,7 +116,9 @@ def _proven(world: World, move: Move, record: TradeRecord | None) -> None:
 
 
 def _carries(world: World, row: MemoryOrder, number: str) -> bool:
-    return number == row.out_trade_no or any(number == extra for _, extra in world.extra_numbers.get(row.key, ()))
+    if row.key not in world.extra_numbers:
+        return number == row.out_trade_no
+    return number in {row.out_trade_no, *(extra for _, extra in world.extra_numbers[row.key])}
 
 
 def _begun(world: World, move: Move) -> None:
@@ -333,7 +335,7 @@ def _left_over(world: World) -> None:
 
 def quiet_seconds(world: World, begin: float, end: float) -> float:
     """Give the seconds between two moments in which everything was well, and had been for a while."""
-    spells = [(one.begin, one.end + AFTERMATH_S) for one in world.plan.spells]
+    spells = [(one.begin, one.end + AFTERMATH_S) for each in world.plan.spells.values() for one in each]
     spells += [(one, two + AFTERMATH_S) for one, two in world.troubles]
     quiet, at = 0.0, begin
     for one, two in sorted(spells):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -50,8 +50,6 @@ class Fault(Enum):
 class Spell:
     """A time during which something goes wrong, in seconds since the beginning."""
 
-    whom: str
-    """A channel's name, `shop`, `ledger`, `receiver`."""
     fault: Fault
     begin: float
     end: float
@@ -86,7 +84,8 @@ class Plan:
     habits: Habits
     webhook: bool
     hosts: int
-    spells: tuple[Spell, ...]
+    spells: Mapping[str, tuple[Spell, ...]]
+    """What goes wrong, by whom it befalls."""
     crashes: tuple[float, ...]
     """When the leading process dies, at one of its next port calls."""
     freezes: tuple[tuple[float, float], ...]
@@ -120,7 +119,10 @@ class Plan:
 
     def spell(self, whom: str, at: float) -> Fault | None:
         """Say what is wrong with somebody at a moment."""
-        return next((one.fault for one in self.spells if one.whom == whom and one.begin <= at < one.end), None)
+        for one in self.spells.get(whom, ()):
+            if one.begin <= at < one.end:
+                return one.fault
+        return None
 
 
 def plan(seed: int, days: float, orders: int) -> Plan:
@@ -153,7 +155,7 @@ def plan(seed: int, days: float, orders: int) -> Plan:
         days=days,
         orders=orders,
         policy=policy,
-        find=FindPolicy(every=timedelta(seconds=rng.choice([60, 120, 300])), window=timedelta(days=7)),
+        find=FindPolicy(every=timedelta(seconds=rng.choice([120, 300, 600])), window=timedelta(days=7)),
         limits=rng.choice([Limits(), Limits(per_minute=20), Limits(per_minute=30, per_hour=60)]),
         habits=Habits(
             expires_after=rng.choice([None, 5 * MINUTE, 15 * MINUTE, 2 * HOUR]),
@@ -164,7 +166,7 @@ def plan(seed: int, days: float, orders: int) -> Plan:
         ),
         webhook=webhook,
         hosts=hosts,
-        spells=_spells(rng, calm_from) if troubled else (),
+        spells=_spells(rng, calm_from) if troubled else {},
         crashes=_times(rng, 12, calm_from) if troubled else (),
         freezes=tuple((at, rng.uniform(1, 20 * MINUTE)) for at in _times(rng, 4, calm_from)) if troubled else (),
         lost_locks=_times(rng, 6, calm_from) if troubled else (),
@@ -199,20 +201,19 @@ def _jumps(rng: Random, until: float) -> tuple[tuple[float, float], ...]:
     return tuple(sorted(steps))
 
 
-def _spells(rng: Random, until: float) -> tuple[Spell, ...]:
+def _spells(rng: Random, until: float) -> dict[str, tuple[Spell, ...]]:
     befalls: list[tuple[str, Sequence[Fault], int]] = [(channel, list(Fault), 4) for channel in CHANNELS]
     befalls.append(("shop", (Fault.AWAY, Fault.FLAKY, Fault.SLOW), 2))
     befalls.append(("ledger", (Fault.AWAY,), 2))
     befalls.append(("receiver", (Fault.AWAY, Fault.FLAKY, Fault.REFUSED, Fault.SLOW), 2))
-    drawn = [
-        _spell(rng, whom, rng.choice(faults), until)
+    drawn = {
+        whom: [_spell(rng, rng.choice(faults), until) for _ in range(rng.randint(0, most))]
         for whom, faults, most in befalls
-        for _ in range(rng.randint(0, most))
-    ]
-    return tuple(sorted(drawn, key=lambda spell: spell.begin))
+    }
+    return {whom: tuple(sorted(spells, key=lambda spell: spell.begin)) for whom, spells in drawn.items() if spells}
 
 
-def _spell(rng: Random, whom: str, fault: Fault, until: float) -> Spell:
+def _spell(rng: Random, fault: Fault, until: float) -> Spell:
     begin = rng.uniform(0, until)
     lasts = rng.choice([MINUTE, 10 * MINUTE, HOUR, 5 * HOUR]) * rng.uniform(0.5, 1.5)
-    return Spell(whom, fault, begin, min(begin + lasts, until))
+    return Spell(fault, begin, min(begin + lasts, until))

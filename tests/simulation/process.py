@@ -47,6 +47,8 @@ LEDGER_CALLS = (
 )  # fmt: skip
 GATEWAY_CALLS = ("ask", "close_trade")
 RECEIVER_CALLS = ("tell", "close")
+COMMITS = frozenset({"settle", "close_order"})
+Befalls = Callable[[tuple[Any, ...]], None]
 TEMPO = Tempo(lock_every=120.0, idle_max=300.0)
 """Slower than the daemon's own where nothing hangs on it: a simulated day is to take seconds."""
 
@@ -55,13 +57,17 @@ class Crash(BaseException):
     """The process is gone: nothing of it runs any more."""
 
 
+class Poison(RuntimeError):
+    """The fault that one order brings out each time it is looked at."""
+
+
 class Port:
     """What stands between a process and one of its ports."""
 
     def __init__(self, process: Process, target: object, name: str, calls: Sequence[str]) -> None:
         self._target = target
         for call in calls:
-            setattr(self, call, process.guarded(name, getattr(target, call)))
+            setattr(self, call, process.guarded(name, call, getattr(target, call)))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 # whatever the port has
         return getattr(self._target, name)
@@ -75,10 +81,15 @@ class Process:
         self.name = f"{host}:{life}"
         self.rng = rng_of(world.plan.seed, f"process {self.name}")
         self.clock = LoopClock(ahead=ahead)
+        self.now = self.clock.now
+        """Wall time, as wrong as this host's clock is: a process is its own `Clock`."""
+        self.monotonic = self.clock.monotonic
         self.dead = False
-        self.dies_soon = False
+        self._dies_soon = False
         self.going = asyncio.Event()
         self.going.set()
+        self.is_hindered = False
+        """Whether it is stopped, dead, or to die soon: most calls of a port have only this to look at."""
         self.shop = MemoryShop(
             channels={name: (name,) for name in CHANNELS},
             table=world.table,
@@ -108,18 +119,11 @@ class Process:
 
     # ------------------------------------------------------------------------------------------------ its clock and log
 
-    def now(self) -> Any:  # noqa: ANN401 # a date-time, as `Clock` has it
-        """Wall time, as wrong as this host's clock is."""
-        return self.clock.now()
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return self.clock.monotonic()
-
     async def sleep(self, seconds: float) -> None:
         """Sleep; whoever is stopped or dead does not wake."""
         await self.clock.sleep(seconds)
-        await self._may_go_on()
+        if self.is_hindered:
+            await self._may_go_on()
 
     def emit(self, event: Event) -> None:
         """Take a line of the log, unless the process is gone."""
@@ -153,7 +157,7 @@ class Process:
 
     def kill(self) -> None:
         """End it here and now: the kernel gives back what it held."""
-        self.dead = True
+        self.dead = self.is_hindered = True
         self.going.set()
         self.rounds.stop()
         if self.world.table.holder is self.shop:
@@ -162,12 +166,18 @@ class Process:
     def freeze(self, seconds: float) -> None:
         """Stop it, as SIGSTOP does."""
         self.going.clear()
+        self.is_hindered = True
         self.world.trouble(self.world.now(), self.world.now() + seconds + 5 * MINUTE)
         asyncio.get_running_loop().call_later(seconds, self._thaw)
 
     def _thaw(self) -> None:
         self.thawed_at = self.world.now()
         self.going.set()
+        self.is_hindered = self.dead or self._dies_soon
+
+    def die_soon(self) -> None:
+        """Let it die at one of its next port calls."""
+        self._dies_soon = self.is_hindered = True
 
     async def _may_go_on(self) -> None:
         if not self.going.is_set():
@@ -192,69 +202,85 @@ class Process:
         auditor: Auditor | None = None
         with contextlib.suppress(Crash):
             while True:
-                wait = 30.0
+                wait = 5 * MINUTE
                 if not self.rounds.leading:
                     auditor = None
                 else:
                     policy = AuditPolicy(rate=0.2)
                     auditor = auditor or Auditor(self.context, self.rounds.channels, policy)
                     with contextlib.suppress(PortError):
-                        wait = max(await auditor.turn(), 60.0)
+                        wait = max(await auditor.turn(), MINUTE)
                 await self.sleep(wait)
 
     # -------------------------------------------------------------------------------------------------------- its ports
 
     def guarded(
-        self, port: str, method: Callable[..., Coroutine[Any, Any, Any]]
+        self, port: str, name: str, method: Callable[..., Coroutine[Any, Any, Any]]
     ) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Let a call of a port come to what calls come to here."""
-        name = method.__name__
-        world = self.world
+        before, after = self._what_befalls(port, name)
+        entries = self._entries if port == "ledger" and name != "lead" else int
 
         async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 # whatever the port's
-            await self._may_go_on()
-            self._maybe_die()
-            self._maybe_fail(port, name)
-            if name == "histories":
-                self._maybe_choke(args[0])
-            if name == "tell":
-                self._take_message(args[0])
-            before = world.shelf.contents.head
+            if self.is_hindered:
+                await self._come_through()
+            for befalls in before:
+                befalls(args)
+            written = entries()
             result = await method(*args, **kwargs)
-            match name:
-                case "take_lock":
-                    self.has_taken = result
-                case "lead":
-                    checks.of_lead(world, self)
-                case "tell":
-                    self._look_after_message(args[0])
-                case _ if port == "ledger" and before != world.shelf.contents.head:
-                    checks.of_written(world, self)
-                case _:
-                    pass
+            if written != entries():
+                checks.of_written(self.world, self)
+            for befalls in after:
+                befalls(args)
             if self.rng.random() < 0.02:  # now and then the network takes its time
                 await self.clock.sleep(self.rng.choice([0.01, 0.5, 3.0]))
-            await self._may_go_on()
-            self._maybe_die()
-            self._maybe_lose_the_outcome(port, name)
+            if self.is_hindered:
+                await self._come_through()
+            if name in COMMITS and port == "shop":
+                self._maybe_lose_the_outcome()
             return result
 
         return call
 
+    def _what_befalls(self, port: str, name: str) -> tuple[list[Befalls], list[Befalls]]:
+        """Say what befalls a call of a port with its arguments: before it is made, and once it has come back."""
+        before: list[Befalls] = []
+        if port in {"shop", "ledger"} and port in self.world.plan.spells:
+            before.append(lambda _: self._maybe_fail(port, name))
+        match name:
+            case "histories":
+                return [*before, lambda args: self._maybe_choke(args[0])], []
+            case "tell":
+                take, look = self._take_message, self._look_after_message
+                return [*before, lambda args: take(args[0])], [lambda args: look(args[0])]
+            case "take_lock":
+                return before, [lambda _: self._note_lock()]
+            case "lead":
+                return before, [lambda _: checks.of_lead(self.world, self)]
+            case _:
+                return before, []
+
+    def _note_lock(self) -> None:
+        self.has_taken = self.world.table.holder is self.shop
+
+    def _entries(self) -> int:
+        return len(self.world.shelf.contents.entries)
+
     def _maybe_choke(self, questions: Sequence[Question]) -> None:
         """Break on the one order that is poison to us."""
         if any(question.watch.attempt.order_key in self.world.poisoned for question in questions):
-            raise RuntimeError("a fault of ours that one order brings out")
+            raise Poison("a fault of ours that one order brings out")
 
-    def _maybe_die(self) -> None:
-        """Die at one of the next calls, where it is to die soon: before it, or after it."""
-        if self.dies_soon and self.rng.random() < 0.2:  # so that any call may be the one
+    async def _come_through(self) -> None:
+        """Wait while it is stopped; end where it is dead, or dies of this call: before it, or after it."""
+        await self._may_go_on()
+        if self._dies_soon and self.rng.random() < 0.2:  # so that any call may be the one
             self.kill()
             raise Crash
 
     def _maybe_fail(self, port: str, name: str) -> None:
         fault = self.world.plan.spell(port, self.world.now())
-        if fault is None or port not in {"shop", "ledger"}:
+        if fault is None:
             return
         if fault is Fault.AWAY or (fault is Fault.FLAKY and self.rng.random() < 0.3):  # every third
             if port == "ledger":
@@ -263,10 +289,10 @@ class Process:
                 self.world.table.holder = None
             raise ShopUnavailable(f"connection refused ({name})")
 
-    def _maybe_lose_the_outcome(self, port: str, name: str) -> None:
+    def _maybe_lose_the_outcome(self) -> None:
         """Break the connection after the shop has committed: what came of it is unknown."""
         flaky = self.world.plan.spell("shop", self.world.now()) is Fault.FLAKY
-        if port == "shop" and name in {"settle", "close_order"} and flaky and self.rng.random() < 0.3:  # the same
+        if flaky and self.rng.random() < 0.3:  # every third
             if self.world.table.holder is self.shop:
                 self.world.table.holder = None
             raise LockLost("the connection broke while it was committed")

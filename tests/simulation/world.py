@@ -55,6 +55,8 @@ class World:
     """Everything that is true, whatever anybody knows of it."""
 
     plan: Plan
+    now: Callable[[], float]
+    """The true seconds since the beginning."""
     table: MemoryTable = field(default_factory=MemoryTable)
     shelf: Shelf = field(default_factory=Shelf)
     trades: Trades = field(default_factory=Trades)
@@ -99,11 +101,6 @@ class World:
         self.receiver = MemoryReceiver(self.table)
 
     # ------------------------------------------------------------------------------------------------------------ time
-
-    @staticmethod
-    def now() -> float:
-        """Give the true seconds since the beginning."""
-        return asyncio.get_running_loop().time()
 
     def at(self, moment: float, do: Callable[..., None], *about: object) -> None:
         """Have something happen at a moment, unless it is past the end."""
@@ -254,6 +251,8 @@ class Buyer:
             channel=self.channel,
             place=world.table.places,
         )
+        if world.plan.policy.shared_payment and self.key in world.poisoned:
+            world.poisoned.add(twin.key)  # one payment moves both, so who looks at the one looks at the other
         world.put(twin)
 
     def _second_attempt(self) -> None:

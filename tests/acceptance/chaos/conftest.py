@@ -14,16 +14,18 @@ from typing import Final
 import pytest
 
 from reconciler.ops.clock import SystemClock
-from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.server import serve
+from tests.acceptance.chaos.count import COUNTED, Count
 from tests.acceptance.chaos.daemons import nursery
 from tests.acceptance.chaos.shop import shop_database
 from tests.acceptance.chaos.town import Reached, Town
 from tests.acceptance.world import TellingBook
 from tests.integration.databases import connected
 from tests.integration.private_servers import PrivateServer, missing_binaries, start
+from tests.kept_keys import kept_keys
 
 SEED: Final = os.environ.get("RECONCILER_CHAOS_SEED", "20261124")
+COUNT: Final = Count()
 MAINTENANCE: Final = {"mysql": "mysql", "postgresql": "postgres"}
 
 
@@ -82,7 +84,7 @@ async def town(
     Its ledger is a file, or on the same server where a test's `parametrize` says "server".
     """
     book = TellingBook()
-    keys = await asyncio.to_thread(keep_keys, tmp_path / "keys")
+    keys = await asyncio.to_thread(kept_keys, tmp_path / "keys")
     async with (
         database(kind, server) as shop_url,
         database(kind, server) as ledger_url,
@@ -90,7 +92,28 @@ async def town(
         serve(keys, book, SystemClock()) as serving,
         nursery() as born,
     ):
-        world = Reached(tmp_path, serving, book)
+        world = Reached(tmp_path, serving, book, born.cradle)
         world.at = shop_url
         on_server = getattr(request, "param", "file") == "server"
-        yield Town(world, shop, born, chance, ledger_url if on_server else f"sqlite:///{tmp_path}/ledger.db")
+        made = Town(world, shop, born, chance, ledger_url if on_server else f"sqlite:///{tmp_path}/ledger.db")
+        yield made
+    request.node.user_properties.append((COUNTED, dict(made.done)))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        COUNT.add(report.user_properties)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if COUNT.done:
+        terminalreporter.write_line(COUNT.told())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let a whole run fail that broke too little; where CI is set, for elsewhere a server may be missing."""
+    options = session.config.option
+    is_whole = session.config.args == ["tests/acceptance/chaos"] and not options.keyword and not options.collectonly
+    if os.environ.get("CI") and is_whole and not hasattr(session.config, "workerinput") and COUNT.lacks():
+        session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED

@@ -6,21 +6,17 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-WITHIN_S: Final = 60.0
+from tests.acceptance.cradle import Child, Cradle, cradle
+
+WITHIN_S: Final = 180.0
 """A loaded machine is slow, and that is no finding."""
 LOOK_EVERY_S: Final = 0.01
-MESSAGE_BYTES_MAX: Final = 65536
-LINE_BYTES_MAX: Final = 1 << 20
 
 _names = itertools.count(1)
 
@@ -29,9 +25,8 @@ _names = itertools.count(1)
 class Daemon:
     """One process, and every line of its log as it comes."""
 
-    pid: int
+    child: Child
     arguments: Sequence[str]
-    ended: asyncio.Future[int]
     lines: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     printed: bytes = b""
@@ -39,22 +34,27 @@ class Daemon:
     reading: list[asyncio.Task[None]] = field(default_factory=list)
     name: str = field(default_factory=lambda: f"daemon {next(_names)}")
 
-    async def read_log(self, reader: asyncio.StreamReader) -> None:
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.child.pid
+
+    async def read_log(self) -> None:
         """Read standard error until it ends."""
-        async for line in reader:
+        async for line in self.child.stderr:
             self.raw.append(line.decode())
             with contextlib.suppress(ValueError):  # a line that a kill cut short, or one of Python's own
                 self.lines.append(json.loads(line))
             self.came.set()
 
-    async def read_output(self, reader: asyncio.StreamReader) -> None:
+    async def read_output(self) -> None:
         """Read standard output until it ends."""
-        self.printed = await reader.read()
+        self.printed = await self.child.stdout.read()
 
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""
-        return not self.ended.done()
+        return self.child.returncode is None
 
     @property
     def leads(self) -> bool:
@@ -73,7 +73,7 @@ class Daemon:
                 while len(self.events(name)) < count:
                     assert self.is_alive, f"{self.name} ended without {count} {name}:\n{''.join(self.raw[-30:])}"
                     self.came.clear()
-                    waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self.came.wait()), self.ended}
+                    waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self.came.wait()), self.child.ended}
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise AssertionError(f"{self.name} said no {count} {name}:\n{''.join(self.raw[-30:])}") from None
@@ -81,15 +81,13 @@ class Daemon:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        if self.is_alive:
-            with contextlib.suppress(ProcessLookupError):  # it ends at this very moment
-                os.kill(self.pid, number)
+        self.child.send_signal(number)
 
     async def ends(self, within_s: float = WITHIN_S) -> int:
         """Wait for its end and its last line; give the exit code, or minus the signal that killed it."""
         try:
             async with asyncio.timeout(within_s):
-                code = await asyncio.shield(self.ended)
+                code = await self.child.wait()
                 await asyncio.gather(*self.reading)
         except TimeoutError:
             raise AssertionError(f"{self.name} does not end:\n{''.join(self.raw[-30:])}") from None
@@ -108,41 +106,15 @@ class Daemon:
 
 @dataclass
 class Nursery:
-    """Where processes of the program are born: see nursery.py."""
+    """The program's processes of one test."""
 
-    socket: socket.socket
-    process: asyncio.subprocess.Process
+    cradle: Cradle
     born: list[Daemon] = field(default_factory=list)
-    _pids: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
-    _ends: dict[int, asyncio.Future[int]] = field(default_factory=dict)
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def hear(self) -> None:
-        """Take in births and ends."""
-        loop = asyncio.get_running_loop()
-        while message := await loop.sock_recv(self.socket, MESSAGE_BYTES_MAX):
-            said = json.loads(message)
-            if "born" in said:
-                self._ends[said["born"]] = loop.create_future()
-                self._pids.put_nowait(said["born"])
-            else:
-                self._ends.pop(said["ended"]).set_result(said["code"])
 
     async def start(self, *arguments: str, clock: Path | None = None) -> Daemon:
         """Start `reconciler` with these arguments."""
-        message = json.dumps({"arguments": arguments, "clock": str(clock or "")}).encode()
-        ways = [os.pipe(), os.pipe()]
-        async with self._one_at_a_time:
-            socket.send_fds(self.socket, [message], [end for _, end in ways])
-            async with asyncio.timeout(WITHIN_S):
-                pid = await self._pids.get()
-            daemon = Daemon(pid, arguments, self._ends[pid])
-        for (ours, theirs), read in zip(ways, (daemon.read_output, daemon.read_log), strict=True):
-            os.close(theirs)
-            reader = asyncio.StreamReader(LINE_BYTES_MAX)
-            protocol = partial(asyncio.StreamReaderProtocol, reader)
-            await asyncio.get_running_loop().connect_read_pipe(protocol, os.fdopen(ours, "rb"))
-            daemon.reading.append(asyncio.create_task(read(reader)))
+        daemon = Daemon(await self.cradle.start(*arguments, clock=clock), arguments)
+        daemon.reading = [asyncio.create_task(daemon.read_output()), asyncio.create_task(daemon.read_log())]
         self.born.append(daemon)
         return daemon
 
@@ -168,23 +140,10 @@ async def leading(daemons: Sequence[Daemon]) -> Daemon:
 @contextlib.asynccontextmanager
 async def nursery() -> AsyncIterator[Nursery]:
     """Open a nursery; whatever was born in it and still lives at the end is killed."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    with ours, theirs:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.acceptance.chaos.nursery", str(theirs.fileno()),
-            pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[3], stdin=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        theirs.close()
-        made = Nursery(ours, process)
-        hearing = asyncio.create_task(made.hear())
+    async with cradle() as made:
+        opened = Nursery(made)
         try:
-            yield made
+            yield opened
         finally:
-            for daemon in made.born:
-                if daemon.is_alive:
-                    await daemon.kill()
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
-            process.kill()
-            await process.wait()
+            for daemon in opened.born:
+                await daemon.kill()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 Result = TypeVar("Result")
 
-WITHIN_S: Final = 60.0
+WITHIN_S: Final = 180.0
 AGAIN_AFTER_S: Final = 0.1
 HANDS: Final = 8
 DRIVERS: Final = {"mysql": "mysql+asyncmy", "postgresql": "postgresql+asyncpg"}

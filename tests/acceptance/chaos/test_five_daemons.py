@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.chaos.daemons import leading
 from tests.acceptance.chaos.town import Fate, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 DAEMONS: Final = 5
 TURNS_MAX: Final = 40

@@ -18,7 +18,7 @@ import pytest
 from tests.acceptance.chaos.daemons import Daemon
 from tests.acceptance.chaos.town import Fate, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 TURNS: Final = 5
 DISK: Final = "24m"

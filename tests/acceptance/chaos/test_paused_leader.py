@@ -16,7 +16,7 @@ from reconciler.shops.sql.dialects.mysql import MysqlDialect
 from tests.acceptance.chaos.daemons import Daemon, leading
 from tests.acceptance.chaos.town import Fate, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 ROUNDS: Final = 3
 BURST: Final = 20

@@ -12,9 +12,9 @@ from tests.acceptance.chaos.daemons import leading
 from tests.acceptance.chaos.town import Fate, Town
 from tests.integration.private_servers import PrivateServer
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
-RESTARTS: Final = 6
+RESTARTS: Final = 5
 """In each of the four ways to keep the shop and the ledger; half of them are kills."""
 
 
@@ -34,6 +34,8 @@ async def test_restarts_of_the_database_lose_no_order_and_move_none_twice(
             town.cut_short += 1
             await asyncio.sleep(chance.uniform(0, 0.6))
             await asyncio.to_thread(server.up)
+            town.done["restarts"] += 1
             await town.moved(before, await town.order(Fate.LOST))
-    assert sum(len(daemon.events("lead.lost")) for daemon in daemons) >= RESTARTS
+    taken = sum(len(daemon.events("lead.taken")) for daemon in daemons)
+    assert taken > RESTARTS  # anew after each; who was overtaken unawares may say `lead.lost` once for two of them
     await town.comes_to_rest(configs[0])

@@ -9,11 +9,11 @@ from typing import Final
 import pytest
 from sqlalchemy import make_url
 
-from tests.acceptance.chaos.daemons import leading
+from tests.acceptance.chaos.daemons import WITHIN_S, leading
 from tests.acceptance.chaos.town import Fate, Town
 from tests.integration.cutting_proxy import Cut, CuttingProxy, cutting_proxy
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 CUTS: Final = 12
 DELAY_S_MAX: Final = 0.02
@@ -55,5 +55,5 @@ async def cut(town: Town, proxy: CuttingProxy, way: Cut | None) -> None:
         await proxy.cut_all()
         return
     proxy.arm(COMMIT[town.shop.kind], way)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         await proxy.has_cut.wait()

@@ -3,11 +3,12 @@
 A process of the program spends most of its start on imports; with hundreds of kills that is minutes of nothing. What a
 fork runs is what the command runs, `reconciler.cli.main()`, with its own arguments, signals, output and exit code.
 
-A fork's clock may be another than the machine's: `SystemClock.now` adds the seconds that stand in a file, which the
-test may change at any time. Only wall time jumps by it, as with a real clock that is set.
+A fork's clock may be another than the machine's, by two figures in a file, which the test may change at any time
+(moving_clock.py): by how many seconds wall time was set wrong, and how many have passed beyond those that really have,
+on wall and monotonic time alike.
 
 Spoken to over a socket that this process is given as its only argument: a message with the two ends of pipes for
-standard output and error starts a process; {"born": pid} and {"ended": pid, "code": code} come back.
+standard output and error starts a process; {"number": its, "born": pid} and {"ended": pid, "code": code} come back.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import signal
 import socket
 import struct
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import alembic.command
@@ -43,7 +46,7 @@ from reconciler.ops.clock import SystemClock
 ALREADY = (aiosqlite, alembic.command, asyncmy, asyncpg, sqlalchemy.dialects, reconciler.cli, reconciler.gateways)
 """Imported for the forks, which import it when it is first needed."""
 MESSAGE_BYTES_MAX = 65536
-OFFSET = struct.Struct("d")
+MOVED = struct.Struct("dd")
 
 
 def watch_over(test: socket.socket) -> None:
@@ -60,6 +63,7 @@ def watch_over(test: socket.socket) -> None:
                 continue
             message, pipes, _, _ = socket.recv_fds(test, MESSAGE_BYTES_MAX, 2)
             if not message:
+                end_all(selector)
                 return
             child = os.fork()
             if child == 0:
@@ -68,31 +72,45 @@ def watch_over(test: socket.socket) -> None:
                 live(json.loads(message), pipes)
             for pipe in pipes:
                 os.close(pipe)
-            test.send(json.dumps({"born": child}).encode())
+            test.send(json.dumps({"number": json.loads(message)["number"], "born": child}).encode())
             selector.register(os.pidfd_open(child), selectors.EVENT_READ, child)
 
 
-def live(told: dict[str, str | list[str]], pipes: list[int]) -> None:
+def end_all(selector: selectors.BaseSelector) -> None:
+    """Leave nobody behind where a test was broken off."""
+    for key in selector.get_map().values():
+        if key.data is not None:
+            os.kill(key.data, signal.SIGKILL)
+
+
+def live(told: dict[str, Any], pipes: list[int]) -> None:
     """Be the program; ends in SystemExit, as the command does."""
     os.setpgid(0, 0)  # the terminal's Ctrl-C is not meant for it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(told["environment"])
     for number, pipe in enumerate(pipes, start=1):
         os.dup2(pipe, number)
         os.close(pipe)
     if told["clock"]:
-        set_by(Path(str(told["clock"])))
-    main([str(word) for word in told["arguments"]])
+        set_by(Path(told["clock"]))
+    main(told["arguments"])
     sys.exit(0)
 
 
 def set_by(path: Path) -> None:
-    """Let wall time be ahead by the seconds in this file, whatever they are at the moment."""
+    """Let the clock be moved by the seconds in this file, whatever they are at the moment."""
     with path.open("rb") as file:
-        seconds = mmap.mmap(file.fileno(), OFFSET.size, prot=mmap.PROT_READ)
+        moved = mmap.mmap(file.fileno(), MOVED.size, prot=mmap.PROT_READ)
 
     def now(_clock: SystemClock) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=OFFSET.unpack(seconds[:])[0])
+        return datetime.now(UTC) + timedelta(seconds=sum(MOVED.unpack(moved[:])))
 
-    SystemClock.now = now  # type: ignore[assignment,method-assign] # the point of it
+    def monotonic(_clock: SystemClock) -> float:
+        _wrong_by_s, passed_s = MOVED.unpack(moved[:])
+        return time.monotonic() + float(passed_s)
+
+    SystemClock.now, SystemClock.monotonic = now, monotonic  # type: ignore[assignment,method-assign] # the point of it
 
 
 if __name__ == "__main__":
