@@ -1,39 +1,45 @@
-"""What keeps the rounds company: calendar, watchdog, figures, and the operator's doors."""
+"""What keeps the rounds company: calendar, watchdog, figures, alerts, and the operator's doors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import traceback
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 
-from reconciler.control import ControlKeeper
+from reconciler.alerting import Alerting, kept_up
+from reconciler.control.keeper import ControlKeeper
 from reconciler.events.running import TurnFailed
 from reconciler.events.trouble import HttpUnavailable, LedgerHead, LedgerPruned
+from reconciler.figures import Figures
 from reconciler.flow.audit import Auditor, AuditPolicy
-from reconciler.flow.brake import THE_BRAKE
-from reconciler.flow.rounds import Rounds
+from reconciler.flow.stays import Stays
+from reconciler.flow.unusual import Unusual
+from reconciler.ops.alerts.case_teller import CaseTeller
 from reconciler.ops.calendar import Calendar
 from reconciler.ops.health import HealthServer
-from reconciler.ops.metrics import Metrics, PausedBy
+from reconciler.ops.metrics import Metrics
 from reconciler.ops.notify import Notify
 from reconciler.ports import Clock, Events, PortError
-from reconciler.wiring import Assembly
+from reconciler.readiness import role_of, unready, unwell
+from reconciler.wiring import Assembly, stay_policy_of
 
 AUDIT_RETRY_S = 2.0
-REFRESH_S = 15.0
+STAYS_RETRY_S = 5.0
+UNUSUAL_RETRY_S = 15.0
 LISTEN_RETRY_S = 10.0
-BEAT_MAX_S = 60.0
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class Company:
     """Everything that runs beside one assembly's rounds, and ends with them."""
 
-    def __init__(self, assembly: Assembly, events: Events, metrics: Metrics, notify: Notify, clock: Clock) -> None:
+    def __init__(  # what it keeps company to, and what with
+        self, assembly: Assembly, alerting: Alerting, events: Events, metrics: Metrics, notify: Notify, clock: Clock
+    ) -> None:
         self._assembly = assembly
+        self._alerting = alerting
         self._events = events
         self._metrics = metrics
         self._notify = notify
@@ -44,11 +50,16 @@ class Company:
         """Keep all of it up for as long as the block runs."""
         keepers = {
             "calendar": self._calendar().keep(),
-            "figures": self._refresh(),
+            "figures": self._figures().keep(),
             "audit": self._audit(),
+            "processing limits": self._look_at_stays(),
+            "unusual hours": self._look_for_the_unusual(),
             "control socket": ControlKeeper(self._assembly, self._events, self._clock).keep(),
             "http": self._listen(),
+            "cases to people": self._tell_of_cases(),
         }
+        if self._alerting.heartbeat is not None:
+            keepers["heartbeat"] = self._alerting.heartbeat.keep(lambda: self._assembly.rounds.beat)
         if self._notify.watchdog_every_s is not None:
             keepers["watchdog"] = self._feed_the_watchdog(self._notify.watchdog_every_s)
         tasks = [asyncio.create_task(self._kept(name, keeper)) for name, keeper in keepers.items()]
@@ -66,6 +77,11 @@ class Company:
         except Exception as fault:  # noqa: BLE001 # logged with its traceback; the rounds go on
             what = f"{name}: {type(fault).__name__}: {fault}"
             self._events.emit(TurnFailed(what=what, order_nos="", traceback=traceback.format_exc()))
+
+    def _figures(self) -> Figures:
+        assembly = self._assembly
+        mode, size = assembly.settings.mode, assembly.ledger.size
+        return Figures(assembly.rounds, mode, size, self._metrics, self._notify)
 
     def _calendar(self) -> Calendar:
         calendar = Calendar(self._clock)
@@ -86,6 +102,7 @@ class Company:
                     before = self._clock.now() - self._assembly.settings.ledger.keep
                     rows = await self._assembly.ledger.prune(before)
                     self._events.emit(LedgerPruned(rows=rows, before=before))
+                    self._metrics.daemon.succeeded("prune", self._clock.now())
 
         calendar.every(self._assembly.settings.find.full_every, walk, "full walk")
         calendar.every(HOUR, summarise, "summary")
@@ -106,35 +123,64 @@ class Company:
                 )
                 with contextlib.suppress(PortError):  # the rounds have said that shop or ledger are away
                     wait_s = await auditor.turn()
+                    self._metrics.daemon.succeeded("audit", self._clock.now())
             await self._clock.sleep(wait_s)
+
+    async def _look_at_stays(self) -> None:
+        """Look for orders that stay in a status for too long, while this daemon leads."""
+        rounds, settings = self._assembly.rounds, self._assembly.settings
+        stays: Stays | None = None
+        while True:
+            wait_s = STAYS_RETRY_S
+            if not rounds.leading:
+                stays = None
+            else:
+                stays = stays or Stays(rounds.context, stay_policy_of(settings), settings.find.window)
+                with contextlib.suppress(PortError):  # the rounds have said that shop or ledger are away
+                    wait_s = await stays.turn()
+            self._metrics.orders.stalled(stays.over() if stays else dict.fromkeys(settings.processing_limits, 0))
+            await self._clock.sleep(wait_s)
+
+    async def _look_for_the_unusual(self) -> None:
+        """Compare the last hour with the last weeks, while this daemon leads."""
+        rounds = self._assembly.rounds
+        unusual: Unusual | None = None
+        while True:
+            wait_s = UNUSUAL_RETRY_S
+            if not rounds.leading:
+                unusual = None
+            else:
+                unusual = unusual or Unusual(rounds.context, [channel.name for channel in rounds.channels])
+                with contextlib.suppress(PortError):  # the rounds have said that shop or ledger are away
+                    wait_s = await unusual.turn()
+            await self._clock.sleep(wait_s)
+
+    async def _tell_of_cases(self) -> None:
+        """Tell people of cases while this daemon leads: whoever leads next goes on from what the ledger has as told."""
+        post, voice = self._alerting.post, self._alerting.voice
+        teller = CaseTeller(self._assembly.ledger, post, voice, self._clock)
+        rounds = self._assembly.rounds
+        await kept_up("alerts", lambda: teller.keep(lambda: rounds.leading), self._events, self._clock)
 
     async def _feed_the_watchdog(self, every_s: float) -> None:
         """Feed it for as long as the rounds show signs of life: a loop that hangs is killed, and comes back."""
         while True:
-            if self._clock.monotonic() - self._assembly.rounds.beat < BEAT_MAX_S:
+            if not unwell(self._assembly.rounds, self._clock):
                 self._notify.watchdog()
             await self._clock.sleep(every_s)
-
-    async def _refresh(self) -> None:
-        """Keep the figures true."""
-        rounds = self._assembly.rounds
-        while True:
-            with contextlib.suppress(PortError):
-                self._metrics.lead(leads=rounds.leading)
-                self._metrics.settling_paused(tuple(paused_by(rounds)) if rounds.leading else ())
-                self._metrics.watches(await self._assembly.ledger.counts(self._clock.now()))
-                self._metrics.open_cases(Counter(case.kind for case in await self._assembly.ledger.cases()))
-            for loop, at in (("find", rounds.found_at), ("ask", rounds.asked_at)):
-                if at is not None:
-                    self._metrics.succeeded(loop, at)
-            await self._clock.sleep(REFRESH_S)
 
     async def _listen(self) -> None:
         """Answer /healthz, /readyz and /metrics; a port that is taken is said once, and tried again."""
         address = self._assembly.settings.http.listen
         if address is None:
             return
-        server = HealthServer(self._metrics, self._assembly.rounds.troubles)
+        rounds = self._assembly.rounds
+        server = HealthServer(
+            self._metrics,
+            unwell=lambda: unwell(rounds, self._clock),
+            unready=lambda: unready(rounds),
+            role=lambda: role_of(rounds),
+        )
         said = False
         try:
             while True:
@@ -148,12 +194,3 @@ class Company:
                     await self._clock.sleep(LISTEN_RETRY_S)
         finally:
             await server.stop()
-
-
-def paused_by(rounds: Rounds) -> Iterable[PausedBy]:
-    """Say why settling stands still now."""
-    context = rounds.context
-    if context.brake.stopped is not None:
-        yield "brake" if context.brake.stopped.by == THE_BRAKE else "hand"
-    if context.block.since is not None:
-        yield "locked"

@@ -21,7 +21,6 @@ from reconciler.events.running import (
     AlertsNone,
     ConfigRefused,
     ConfigReloaded,
-    ConfigWithoutEffect,
     DaemonFailed,
     DaemonStarted,
     DaemonStopped,
@@ -35,18 +34,20 @@ from reconciler.events.trouble import (
 )
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
+from reconciler.herald import Herald
 from reconciler.ops.log import Log
 from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
 from reconciler.ops.notify import Notify
 from reconciler.ports import Clock, Gateway, LedgerUnavailable, LockLost, Overtaken, PortError, ShopUnavailable
-from reconciler.settings.inventory import secrets_in
+from reconciler.settings.inventory import never_printed
 from reconciler.settings.model import Settings
 from reconciler.settings.problems import ConfigurationError
 from reconciler.settings.show import masked
 from reconciler.shops.sql.mapping import MappingError
 from reconciler.wiring import Assembly, EnvironmentUnusable, assemble
 
+TIDY_EVERY_S = 5.0
 STOP_WITHIN_S = 8.0
 """What is in flight has so long to finish; with what closing takes, the whole stop stays under ten seconds."""
 SHOP_RETRY_S = 1.0
@@ -77,15 +78,18 @@ class Daemon:
         self._log = log
         self._clock = clock
         self._metrics = Metrics(version=__version__, mode=settings.mode)
+        self._metrics.daemon.started(clock.now())
         self._notify = Notify.from_environment()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
         self._began = clock.monotonic()
+        self._herald = Herald(self, clock, log.masked)
 
     def emit(self, event: Event) -> None:
-        """Take an event to the log and to the metrics: the daemon is the port `Events` of all it wires."""
+        """Take an event to log, metrics and alerts: the daemon is the port `Events` of all it wires."""
         self._log.emit(event)
         self._metrics.emit(event)
+        self._herald.emit(event)
 
     async def once(self) -> tuple[Exit, Tally | None, str]:
         """Find, ask what is due, settle, and end; give what was done, if anything was begun, and what was left undone.
@@ -94,7 +98,12 @@ class Daemon:
         """
         self._listen_to_signals()
         self._introduce(self._settings)
-        assembly = await self._assemble(self._settings, since=self._options.since)
+        self._herald.begin(self._settings)
+        try:
+            assembly = await self._assemble(self._settings, since=self._options.since)
+        except BaseException:
+            await self._herald.close()
+            raise
         try:
             stopping = asyncio.create_task(self._stop_when_told(assembly))
             led = await assembly.rounds.once()
@@ -122,13 +131,22 @@ class Daemon:
             left = f"what was due was asked, but not all was done: {troubles}" if troubles else ""
             return (Exit.UNFINISHED if unfinished else Exit.DONE), tally, left
         finally:
+            if assembly.rounds.leading:
+                await self._herald.tell_once(assembly.ledger)
             await assembly.close()
+            await self._herald.close()
 
     async def serve(self) -> Exit:
         """Run until told to stop. Raises MappingError and LedgerUnavailable at start only."""
         self._listen_to_signals()
         self._introduce(self._settings)
+        self._herald.begin(self._settings)
+        async with self._herald:
+            return await self._serve()
+
+    async def _serve(self) -> Exit:
         assembly = await self._open()
+        tidying = asyncio.create_task(self._tidy_the_log())
         why, code = "told to stop", Exit.DONE
         try:
             while assembly is not None:
@@ -137,10 +155,24 @@ class Daemon:
             self.emit(LeadOvertaken(why=str(overtaken)))
             why, code = "overtaken by another daemon", Exit.OVERTAKEN
         except Exception as fault:  # noqa: BLE001 # the last word of a process that ends: logged with its traceback
-            self.emit(DaemonFailed(what=f"{type(fault).__name__}: {fault}", traceback=traceback.format_exc()))
+            self.note_fault(fault)
             why, code = "a fault of the program", Exit.FAULT
+        finally:
+            tidying.cancel()
         self.emit(DaemonStopped(why=why, uptime=timedelta(seconds=round(self._clock.monotonic() - self._began))))
+        if code is not Exit.DONE:
+            await self._herald.last_words(why)
         return code
+
+    async def _tidy_the_log(self) -> None:
+        while True:
+            await self._clock.sleep(TIDY_EVERY_S)
+            self._log.tidy()
+
+    def note_fault(self, fault: Exception) -> None:
+        """Say what the program itself did wrong: its last word."""
+        told = "".join(traceback.format_exception(fault))
+        self.emit(DaemonFailed(what=f"{type(fault).__name__}: {fault}", traceback=told))
 
     # ------------------------------------------------------------------------------------------------------- beginning
 
@@ -151,7 +183,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
 
     def _introduce(self, settings: Settings) -> None:
-        self._log.never_print(secret.reveal() for secret in secrets_in(settings))
+        self._log.never_print(never_printed(settings))
         self.emit(
             DaemonStarted(
                 version=__version__,
@@ -165,10 +197,7 @@ class Daemon:
         self._warn(settings)
 
     def _warn(self, settings: Settings) -> None:
-        self._metrics.mode(__version__, settings.mode)
-        self._metrics.channels(ChannelName(name) for name in settings.channels)
-        if idle := settings.without_effect():
-            self.emit(ConfigWithoutEffect(keys=", ".join(idle)))
+        self._metrics.configured(__version__, settings.mode, map(ChannelName, settings.channels))
         if settings.mode == "enforce" and not settings.alerts.targets:
             self.emit(AlertsNone(mode=settings.mode, why="nobody is told of cases but by this log"))
 
@@ -227,7 +256,8 @@ class Daemon:
         successor: Assembly | None = None
         rounds = asyncio.create_task(assembly.rounds.run(), name="rounds")
         try:
-            async with Company(assembly, self, self._metrics, self._notify, self._clock).together():
+            alerting = self._herald.alerting
+            async with Company(assembly, alerting, self, self._metrics, self._notify, self._clock).together():
                 self._notify.ready(f"mode {assembly.settings.mode}")
                 while not (self._stopping.is_set() or rounds.done() or successor):
                     await self._something_happens(rounds)
@@ -247,6 +277,7 @@ class Daemon:
                 await successor.close()
             raise outcome
         if successor is not None:
+            await self._herald.take_over()
             self.emit(ConfigReloaded(config=self._options.config, mode=successor.settings.mode))
         return successor
 
@@ -261,12 +292,15 @@ class Daemon:
         self._notify.reloading(self._clock.monotonic())
         try:
             settings = await asyncio.to_thread(self._options.load)
+            self._log.never_print(never_printed(settings))  # first: what opening fails with may quote one
+            await self._herald.prepare(settings)
             successor = await self._assemble(settings)
         except (ConfigurationError, MappingError, EnvironmentUnusable, PortError) as refused:
             self.emit(ConfigRefused(config=self._options.config, problem=str(refused)))
-            self._notify.ready(f"mode {present.settings.mode}; the last reload was refused")
+            self._notify.remark = "the last reload was refused"
+            self._notify.ready(f"mode {present.settings.mode}")
             return None
-        self._log.never_print(secret.reveal() for secret in secrets_in(settings))
+        self._notify.remark = ""
         self._warn(settings)
         return successor
 

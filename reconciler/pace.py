@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -24,6 +25,10 @@ from reconciler.ports import Clock
 
 ROOM_S: Final = 2.0
 """`room` offers what can start within this time: rows read just before asking must not go stale in a queue."""
+SEAT_S_MIN: Final = 0.001
+"""No ask is believed to take less."""
+NEWEST_SHARE: Final = 0.1
+"""What one ask's time counts for in the mean."""
 CATCH_UP_S: Final = 0.02
 """A timer that fires late is made up for while others wait, by this much at most: no burst grows out of it."""
 
@@ -66,6 +71,8 @@ class Pace:
         self._concurrency = concurrency
         self._waiting = 0
         self._in_flight = 0
+        self._began: deque[float] = deque()  # one for each in flight
+        self._seat_s: float | None = None
         self._turnstile = asyncio.Lock()
         self._seat_freed = asyncio.Event()
         self._next_start = clock.monotonic()
@@ -91,7 +98,7 @@ class Pace:
         if self._breaker.is_open:
             return int(self._breaker.may_probe() and taken < self._concurrency)
         queue = max(1, int(self.rate * ROOM_S)) - self._waiting
-        return max(0, min(self._concurrency - taken, queue))
+        return max(0, min(self._seats() - taken, queue))
 
     async def enter(self) -> None:
         """Wait for a turn, first come first served; every `enter` that returns is followed by one `leave`.
@@ -108,6 +115,7 @@ class Pace:
                 self._refuse()
                 self._breaker.note_start()
                 self._in_flight += 1
+                self._began.append(self._clock.monotonic())
         finally:
             self._waiting -= 1
 
@@ -125,10 +133,23 @@ class Pace:
         if self._in_flight == 0:
             raise RuntimeError("leave() without enter()")
         self._in_flight -= 1
+        self._note_seat(self._clock.monotonic() - self._began.popleft())
         self._seat_freed.set()
         if isinstance(answer, Throttled):
             self._slow_down(answer)
         self._breaker.note_answer(answer)
+
+    def _seats(self) -> int:
+        """How many asks find a seat within `ROOM_S`, all in all: each is taken again as soon as it is left."""
+        if self._seat_s is None:
+            return self._concurrency
+        again = ROOM_S / max(self._seat_s, SEAT_S_MIN)
+        return self._concurrency + int(self._concurrency * again)
+
+    def _note_seat(self, held_s: float) -> None:
+        """Keep the mean of how long a seat is held. The oldest is taken for it: the mean is the same."""
+        before_s = held_s if self._seat_s is None else self._seat_s
+        self._seat_s = before_s + (held_s - before_s) * NEWEST_SHARE
 
     async def _seat(self) -> None:
         while self._in_flight >= self._concurrency:

@@ -22,6 +22,7 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
+from reconciler.domain.personal import without_persons
 from reconciler.settings.channel import is_loopback
 
 BODY_BYTES_MAX = 1_000_000
@@ -31,6 +32,7 @@ HEADER_BYTES_MAX = 8190
 HEADERS_MAX = 64
 CHUNK_BYTES = 16 * 1024
 REASON_LENGTH_MAX = 200
+REASON_RAW_LENGTH_MAX = 4000
 NO_PROXY_MAX = 100
 
 _BAD_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY must be a URL with http:// or https:// and a host (no SOCKS)"
@@ -57,7 +59,9 @@ class TransportFailure(Exception):
 
     def __init__(self, reason: str, *, lasts: bool = False) -> None:
         self.lasts = lasts
-        self.reason = "".join(c if c.isprintable() else "?" for c in reason[:REASON_LENGTH_MAX])
+        # What follows on further lines is what arrived (aiohttp quotes it): a page may have anybody's name in it.
+        first, *_ = reason[:REASON_RAW_LENGTH_MAX].strip().splitlines() or [""]
+        self.reason = "".join(c if c.isprintable() else "?" for c in without_persons(first)[:REASON_LENGTH_MAX])
         super().__init__(self.reason)
 
 
@@ -66,9 +70,10 @@ class HttpRequest:
     """One request; the path and query of `url` go on the wire as written where they are in RFC 3986 normal form."""
 
     method: str
-    url: str
-    headers: Headers
-    body: bytes = b""
+    url: str = field(repr=False)
+    """May hold a token; so may what follows. None of it is for a traceback."""
+    headers: Headers = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,9 @@ class HttpResponse:
     """One whole response, the body as it arrived."""
 
     status: int
-    headers: Headers
+    headers: Headers = field(repr=False)
     """Names in lower case, values as latin-1; a repeated header stands here as often as it came."""
-    body: bytes
+    body: bytes = field(repr=False)
 
     def header(self, name: str) -> str | None:
         """Give the header's value; None where it is missing or came more than once."""
@@ -134,10 +139,10 @@ class Transport:
 
     async def send(self, request: HttpRequest, timeout: timedelta) -> HttpResponse:  # noqa: ASYNC109 # the deadline is the caller's setting `ask.timeout`
         """Send and take the whole response within one deadline, connecting included. Raises TransportFailure."""
-        way = self._way(request.url)
+        url = self._checked(request.url)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                return await self._exchange(way, request)
+                return await self._exchange(url, request)
         except TimeoutError as error:
             raise TransportFailure(f"no whole answer within {timeout.total_seconds():g}s") from error
         except _FOREIGN as error:
@@ -154,7 +159,8 @@ class Transport:
         if self._proxied is not None:
             await self._proxied.aclose()
 
-    def _way(self, url: str) -> AiohttpTransport:
+    def _checked(self, url: str) -> httpx.URL:
+        """Parse it, once: httpx takes a text apart anew wherever it is given one. Raises TransportFailure."""
         if self._closed:
             raise TransportFailure(_CLOSED, lasts=True)
         try:
@@ -164,14 +170,13 @@ class Transport:
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.host)):
             why = f"refused to send to {parts.scheme}://{parts.host}: only https, or http to loopback"
             raise TransportFailure(why, lasts=True)
-        if self._proxied is not None and self._proxies.concerns(parts.host):
-            return self._proxied
-        return self._direct
+        return parts
 
-    async def _exchange(self, way: AiohttpTransport, request: HttpRequest) -> HttpResponse:
+    async def _exchange(self, url: httpx.URL, request: HttpRequest) -> HttpResponse:
+        way = self._proxied if self._proxied is not None and self._proxies.concerns(url.host) else self._direct
         headers = [*request.headers, ("Accept-Encoding", "identity")]
         response = await way.handle_async_request(
-            httpx.Request(request.method, request.url, headers=headers, content=request.body or None)
+            httpx.Request(request.method, url, headers=headers, content=request.body or None)
         )
         try:
             received = tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers.raw)

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from reconciler.domain.order import ChannelName
 from reconciler.domain.policy import LatePayment, Policy
+from reconciler.domain.stay import StayPolicy
 from reconciler.flow.brake import Limits
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context, Tally
@@ -25,7 +26,8 @@ from reconciler.gateways.line import Way
 from reconciler.ledger import LedgerMemory, SqlLedger, open_ledger
 from reconciler.pace import Pace
 from reconciler.ports import Clock, Events, Gateway
-from reconciler.settings.model import Settings
+from reconciler.settings.channel import text_of_shop_value
+from reconciler.settings.model import LearnedAges, Settings
 from reconciler.settings.secret import Secret
 from reconciler.shops.sql import SqlShop, open_shop
 from reconciler.shops.sql.mapping import AttemptsMapping, OrdersMapping, ShopMapping, States
@@ -152,6 +154,17 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(settle.max_per_minute, settle.brake_per_hour, settle.brake_yuan_per_hour.fen)
 
 
+def stay_policy_of(settings: Settings) -> StayPolicy:
+    """Take from the configuration how long orders may stay in a status."""
+    states = settings.shop.orders.states
+    return StayPolicy(
+        limits=settings.processing_limits,
+        settled_status=text_of_shop_value(states.settled_as),
+        first_status=text_of_shop_value(states.pending[0]) if len(states.pending) == 1 else "",
+        clock_tolerance=settings.ask.clock_tolerance,
+    )
+
+
 async def owner_of(ledger: SqlLedger, settings: Settings) -> str:
     """Name the shop, and make sure that the ledger is not another's: keys of one shop mean nothing in the next."""
     database = make_url(settings.shop.url).database or ""
@@ -179,6 +192,7 @@ def policy_of(settings: Settings, gateways: Iterable[Gateway]) -> Policy:
     ask, settle, orders = settings.ask, settings.settle, settings.shop.orders
     return Policy(
         ages=ask.ages,
+        per_order=ask.per_order if isinstance(ask.ages, LearnedAges) else None,
         late_from=ask.late_from,
         clock_tolerance=ask.clock_tolerance,
         untrusted_limit=ask.untrusted_limit,

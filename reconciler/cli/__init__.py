@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -25,6 +27,7 @@ COMMANDS = {
     "resume": "Go on with what was paused, by hand or by the brake.",
     "status": "Say what is watched, due, paused, open, and who leads.",
     "ledger": "Verify the ledger, or export from it.",
+    "alerts": "Try the targets that are told of cases and troubles.",
     "config": "Check the configuration, or show it as it takes effect.",
     "sandbox": "Run gateways and a shop to develop against.",
     "demo": "See the whole thing here, in half a minute.",
@@ -44,6 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read our output has seen enough (`| head`): no traceback, and no second try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED)
+    except Exception as fault:  # noqa: BLE001 # a traceback of Python's own could quote a secret
+        importlib.import_module("reconciler.cli.common").broken(fault)
+
+
+def _loaded(name: str) -> ModuleType:
+    """Import a command's module, and with it most of the program."""
+    gc.disable()  # nothing of it becomes garbage: to look for some takes a tenth of a command's time
+    try:
+        return importlib.import_module(f"reconciler.cli.{name}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _app(chosen: str | None) -> typer.Typer:
@@ -60,7 +75,7 @@ def _app(chosen: str | None) -> typer.Typer:
         if name != chosen:
             app.command(name, help=line)(_elsewhere)
             continue
-        command = getattr(importlib.import_module(f"reconciler.cli.{name}"), name)
+        command = getattr(_loaded(name), name)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=line)
         else:

@@ -28,6 +28,6 @@ ADVICE: Final[Mapping[CaseKind, str]] = {
     CaseKind.UNRECOGNISED_STATE: "The state is new to this version. Look in the merchant's console.",
     CaseKind.UNASKABLE: "The gateway refuses this number. Look at it in the shop: length, characters.",
     CaseKind.UNREADABLE_ORDER: "Correct the row that the line names; it is looked at again at the next full walk.",
-    CaseKind.STALLED: "The order is paid and has not moved on. Look at stock and queues.",
+    CaseKind.STALLED: "It has not moved on in the shop: look at stock, queues and workers. It ends by itself.",
     CaseKind.UNANSWERED: "The gateway gave no usable answer up to the last age. Asking goes on; look at the channel.",
 }

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from reconciler.cli.by_hand import in_charge
-from reconciler.cli.common import AsJson, Config, fail, finish, print_json, read, say
+from reconciler.cli.common import AsJson, Config, fail, print_json, read, say
 from reconciler.cli.findings import show
-from reconciler.control import as_json, socket_path
+from reconciler.cli.leader import have_done
 from reconciler.exit import Exit
-from reconciler.ops.control_client import ControlError, NoDaemon, call
 from reconciler.settings.model import Settings
 
 ANSWER_WITHIN_S = 120.0
@@ -48,19 +46,9 @@ def ask(
 
 
 def _findings(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
-    try:
-        answer = call(socket_path(settings), "ask", {"number": order, "settle": act}, ANSWER_WITHIN_S)
-    except NoDaemon:
-        return finish(_by_ourselves(settings, order, act=act))
-    except ControlError as error:
-        fail(f"The daemon did not do it: {error}", Exit.UNFINISHED)
-    findings: Sequence[Mapping[str, Any]] = answer["findings"]  # type: ignore[assignment] # the daemon's own, documented
+    (answer,) = have_done(settings, "ask", [{"number": order, "settle": act}], ANSWER_WITHIN_S)
+    findings: Sequence[Mapping[str, Any]] = answer["findings"]
     return findings
-
-
-async def _by_ourselves(settings: Settings, order: str, *, act: bool) -> Sequence[Mapping[str, Any]]:
-    async with in_charge(settings) as assembly:
-        return as_json(await assembly.inquiry.ask(order, act=act))
 
 
 def _show(finding: Mapping[str, Any], settings: Settings, *, act: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import typer
 
+from reconciler.alerting import problems
 from reconciler.cli.common import AsJson, Config, fail, path_of, print_json, read
 from reconciler.databases import SERVERS
 from reconciler.exit import Exit
@@ -22,15 +23,13 @@ PINNED: Final = {"mysql": "requirements/mysql.txt", "postgresql": "requirements/
 
 @config.command()
 def check(*, config: Config = None) -> None:
-    """Check the whole configuration, credentials and database drivers included; name every fault, and where."""
+    """Check the whole configuration, credentials, drivers and alert targets included; name every fault, and where."""
     settings = read(config)
-    missing = [str(problem) for problem in _drivers(settings)]
+    missing = [str(problem) for problem in (*_drivers(settings), *problems(settings))]
     if missing:
         fail("\n".join(missing), Exit.CONFIGURATION)
     channels = ", ".join(settings.channels)
     print(f"{path_of(config)}: sound. mode {settings.mode}, channels {channels}")
-    for key in settings.without_effect():
-        print(f"At {key}: has no effect in this version yet")
 
 
 def _drivers(settings: Settings) -> Iterator[Problem]:
@@ -40,7 +39,8 @@ def _drivers(settings: Settings) -> Iterator[Problem]:
         server = SERVERS.get(scheme)
         if server is not None and find_spec(server.driver) is None:
             text = f"{scheme}:// needs the driver {server.driver}, and it is not installed"
-            yield Problem(path, f"{text}; pip install --require-hashes -r {PINNED[scheme]} (or {server.package})")
+            remedy = f"pip install --no-deps --require-hashes -r {PINNED[scheme]} (or {server.package})"
+            yield Problem(path, f"{text}; {remedy}")
 
 
 @config.command()

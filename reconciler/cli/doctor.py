@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from reconciler.cli.common import AsJson, Config, path_of, print_json, say
+from reconciler.cli.common import AsJson, Config, never_print, path_of, print_json, say
 from reconciler.doctor import Remark, Verdict, visit
 from reconciler.exit import Exit
 from reconciler.ops.clock import SystemClock
@@ -34,7 +34,7 @@ def doctor(*, config: Config = None, json: AsJson = False) -> None:
 
 async def _visit(config: Config, *, quiet: bool) -> list[Remark]:
     remarks = []
-    async for remark in visit(path_of(config), SystemClock()):
+    async for remark in visit(path_of(config), SystemClock(), read=never_print):
         remarks.append(remark)
         if not quiet:
             _show(remark)

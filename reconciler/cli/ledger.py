@@ -50,7 +50,7 @@ def verify(
 ) -> None:
     """Walk the chain, compare every piece of evidence, and check the gateways' own signatures again."""
     heads = [kept for text in head or () for kept in _kept(text)]
-    found = finish(_verify(read(config), heads))
+    found = finish(_verify(read(config, asks=False), heads))
     if json:
         print_json(_plain(found))
     else:

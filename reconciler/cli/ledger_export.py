@@ -59,7 +59,7 @@ def export(
 
     All of them, or those of an order, of a time, or of both. Evidence holds personal data.
     """
-    settings = read(config)
+    settings = read(config, asks=False)
     zone = settings.shop.time_zone
     if order is not None and not order.strip():
         fail("--order: name an order", Exit.CONFIGURATION)

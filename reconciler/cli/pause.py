@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
 
-from reconciler.cli.by_hand import in_charge, whoever_this_is
-from reconciler.cli.common import AsJson, Config, at, fail, finish, print_json, read, say
-from reconciler.control import socket_path
-from reconciler.domain.order import ChannelName
+from reconciler.cli.common import AsJson, Config, at, fail, print_json, read, say
+from reconciler.cli.leader import have_done
 from reconciler.exit import Exit
-from reconciler.ops.control_client import ControlError, NoDaemon, call
 from reconciler.settings.model import Settings
 
 ANSWER_WITHIN_S = 60.0
@@ -48,7 +44,8 @@ def _switch(
         fail(f"There is no channel {', '.join(unknown)}; there are: {known}", Exit.CONFIGURATION)
     if not (names or settling):
         names, settling = list(settings.channels), True
-    switched = _switched(settings, way, names, settling=settling)
+    (answer,) = have_done(settings, way, [{"settling": settling, "channels": names}], ANSWER_WITHIN_S)
+    switched: Sequence[Mapping[str, Any]] = answer["switched"]
     if json:
         print_json(switched)
         return
@@ -56,34 +53,12 @@ def _switch(
         say(_in_words(each))
 
 
-def _switched(
-    settings: Settings, way: Literal["pause", "resume"], names: Sequence[str], *, settling: bool
-) -> Sequence[Mapping[str, Any]]:
-    try:
-        answer = call(socket_path(settings), way, {"settling": settling, "channels": names}, ANSWER_WITHIN_S)
-    except NoDaemon:
-        return finish(_by_ourselves(settings, way, names, settling=settling))
-    except ControlError as error:
-        fail(f"The daemon did not do it: {error}", Exit.UNFINISHED)
-    switched: Sequence[Mapping[str, Any]] = answer["switched"]  # type: ignore[assignment] # the daemon's own, documented
-    return switched
-
-
-async def _by_ourselves(
-    settings: Settings, way: Literal["pause", "resume"], names: Sequence[str], *, settling: bool
-) -> Sequence[Mapping[str, Any]]:
-    async with in_charge(settings) as assembly:
-        turn = assembly.switch.pause if way == "pause" else assembly.switch.resume
-        channels = [ChannelName(name) for name in names]
-        return [asdict(each) for each in await turn(whoever_this_is(), settling=settling, channels=channels)]
-
-
 def _in_words(switched: Mapping[str, Any]) -> str:
     what = str(switched["what"])
     since = f"since {at(datetime.fromisoformat(switched['since']))} by {switched['by']}" if switched["since"] else ""
     match switched["paused"], switched["changed"]:
         case True, True:
-            return f"{what} is paused now; `reconciler resume` ends it"
+            return f"{what} is paused now; `reconciler resume --{what}` ends it, `reconciler resume` every pause"
         case True, False:
             return f"{what} has been paused {since}: {switched['why']}"
         case False, True:

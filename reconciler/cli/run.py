@@ -18,6 +18,7 @@ from reconciler.gateways import SETTINGS
 from reconciler.ops.clock import SystemClock
 from reconciler.ops.log import configure
 from reconciler.ports import LedgerUnavailable, ShopUnavailable
+from reconciler.settings.inventory import never_printed
 from reconciler.settings.load import load
 from reconciler.settings.model import Mode, Settings
 from reconciler.shops.sql.mapping import MappingError
@@ -40,6 +41,7 @@ def run(
     path = path_of(config)
     options = Options(str(path), lambda: load(path, SETTINGS, mode=mode), _since(since, settings))
     log = configure(settings.log.format)
+    log.never_print(never_printed(settings))
     daemon = Daemon(options, settings, log, SystemClock())
     try:
         code = _once(daemon, settings) if once else asyncio.run(daemon.serve())
@@ -51,6 +53,11 @@ def run(
         fail(f"Start-up failed: {error}", Exit.CONFIGURATION)
     except LedgerUnavailable as error:
         fail(f"The ledger cannot be used: {error}", Exit.CONFIGURATION if once else Exit.UNFINISHED)
+    except typer.Exit:
+        raise  # a word of `fail`, and no fault
+    except Exception as fault:  # noqa: BLE001 # as `serve` does: into the log, with its traceback, where it is masked
+        daemon.note_fault(fault)
+        code = Exit.FAULT
     finally:
         log.close()
     raise typer.Exit(code)

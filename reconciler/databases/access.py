@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ class Access:
     """How a database is reached."""
 
     url: str
-    password: bytes | None
+    password: bytes | None = field(repr=False)
     tls: str | None
     tls_ca: bytes | None
     setting: str

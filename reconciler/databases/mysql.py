@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Any
@@ -17,6 +18,7 @@ from reconciler.databases import limits
 from reconciler.databases.access import Access, AccessError, Pool, Turn
 from reconciler.databases.network import NoTlsError, causes, keep_alive, place, tls_context, unreachable
 from reconciler.databases.zone import ZONE
+from reconciler.domain.personal import LEFT_OUT
 
 PORT = 3306
 _DENIED = frozenset({1044, 1142, 1143, 1227})
@@ -26,6 +28,7 @@ _ROLLED_BACK = frozenset({1180, 1213, 1402, 3101})
 """Error during COMMIT, deadlock (a cluster's certification), XA rollback, a plugin's."""
 _OFFSET_MAX = timedelta(hours=12, minutes=59)
 """MySQL before 8.0.19 knows no zone further from UTC; those beyond are read in UTC."""
+_QUOTED = re.compile(r"(Duplicate entry |value:? )'.*' for ", re.DOTALL)
 _WORDS = {
     1040: "has no connection to spare: {said}",
     1044: "lets its user not into the database {database}",
@@ -100,12 +103,12 @@ class Mysql:
         path = _socket(url)
         where = place(url, PORT, path)
         for cause in causes(error):
-            code, said = code_of(cause), str(cause.args[1]) if len(cause.args) > 1 else ""
+            code, said = code_of(cause), said_by(cause)
             if code in _WORDS:
                 words = _WORDS[code].format(said=said, user=url.username or "nobody", database=url.database)
                 return f"{where} {words}"
         return unreachable(error, where, url.host, table) or next(
-            (str(cause.args[1]) for cause in causes(error) if code_of(cause) and len(cause.args) > 1), None
+            (said_by(cause) for cause in causes(error) if code_of(cause) and len(cause.args) > 1), None
         )
 
     def is_rolled_back(self, error: DBAPIError) -> bool:
@@ -150,6 +153,11 @@ def code_of(error: BaseException | None) -> int | None:
     """Give the server's number of an error of the driver's; None where it is none of its."""
     code = error.args[0] if error is not None and error.args else None
     return code if isinstance(code, int) and not isinstance(error, OSError) else None
+
+
+def said_by(error: BaseException) -> str:
+    """Give the server's words without what they quote of a row (1062: "Duplicate entry '…' for key"; 1366)."""
+    return _QUOTED.sub(rf"\1'{LEFT_OUT}' for ", str(error.args[1]) if len(error.args) > 1 else "")
 
 
 def _socket(url: URL) -> str | None:

@@ -134,8 +134,11 @@ def state_of(error: BaseException | None) -> str | None:
 
 
 def _said(error: BaseException) -> str:
-    """Give the server's words without the driver's class in front of them."""
-    return str(error).rpartition(">: ")[2]
+    """Give the server's words without the driver's class in front of them, and without their DETAIL.
+
+    That one quotes the whole row (23514: "Failing row contains (…)") or what is in a key (23505): the buyer's own.
+    """
+    return str(error).rpartition(">: ")[2].partition("\nDETAIL:")[0]
 
 
 def _path(url: URL) -> str | None:

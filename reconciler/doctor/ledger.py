@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.control import socket_path
+from reconciler.control.place import socket_path
 from reconciler.doctor.remark import Remark, apart, fault, warning, well
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ops.control_client import ControlError, NoDaemon, call

@@ -144,7 +144,8 @@ def _modes(rights: Rights, path: str, settings: Settings) -> list[Remark]:
     remarks = []
     if rights.unwritable:
         said = f"{rights.who} may not write {path} and its directory"
-        remedy = "let the daemon's group write both (chmod 0660 and 2770): docs/how-to/install.md, section 4"
+        page = "docs/how-to/install-as-a-service.md, section 4"
+        remedy = f"let the daemon's group write both (chmod 0660 and 2770): {page}"
         if settings.mode == "enforce":
             remarks.append(fault(RIGHTS, f"{said}: nothing can be settled", remedy))
         else:

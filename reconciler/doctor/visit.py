@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from reconciler.doctor import channels, configuration, credentials, ledger, orders, shop
+from reconciler.doctor import alerts, channels, configuration, credentials, ledger, orders, shop
 from reconciler.doctor.channels import Tried
 from reconciler.doctor.ledger import Free, free_bytes
 from reconciler.doctor.remark import Remark, apart, fault, well
@@ -38,14 +38,18 @@ class Forgetful:
         del name, text
 
 
-async def visit(path: Path, clock: Clock, free: Free = free_bytes) -> AsyncIterator[Remark]:
-    """Look at everything that a daemon with this configuration would work with."""
+async def visit(
+    path: Path, clock: Clock, free: Free = free_bytes, *, read: Callable[[Settings], None] = lambda _settings: None
+) -> AsyncIterator[Remark]:
+    """Look at everything that a daemon with this configuration would work with; `read` hears of it first."""
     settings, remarks = configuration.look(path)
     for remark in remarks:
         yield remark
     if settings is None:
         return
-    for remark in (*credentials.look(settings, clock.now()), *await ledger.look(settings, free)):
+    read(settings)
+    remarks = (*credentials.look(settings, clock.now()), *alerts.look(settings))
+    for remark in (*remarks, *await ledger.look(settings, free)):
         yield remark
     tried: dict[ChannelName, Sequence[Tried]] | None = {}
     async for found in _shop(settings, clock):

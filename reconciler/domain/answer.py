@@ -140,7 +140,8 @@ class Evidence:
     status: int
     headers: tuple[tuple[str, str], ...]
     """Only those that the signature covers or names."""
-    body: bytes
+    body: bytes = field(repr=False)
+    """Whoever paid is named in it: it is kept, and never printed."""
     key_fingerprint: str | None
     """SHA-256 of the verifying key (DER, SubjectPublicKeyInfo), hex; None where nothing verified."""
     received_at: datetime

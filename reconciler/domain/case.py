@@ -37,6 +37,14 @@ APPROVABLE = frozenset({CaseKind.NEEDS_REVIEW, CaseKind.LATE_PAYMENT, CaseKind.S
 """The kinds that a person may wave through: asked again, decided again, only that reason waived."""
 
 
+MISMATCHES = frozenset(
+    {CaseKind.AMOUNT_MISMATCH, CaseKind.CURRENCY_MISMATCH, CaseKind.MERCHANT_MISMATCH, CaseKind.TIME_MISMATCH}
+)
+"""The kinds that say of a payment that it does not agree with its order."""
+APART = frozenset({CaseKind.STALLED})
+"""The kinds that no payment answers: they are about what the shop does with an order, and end by themselves alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One fact from both sides."""

@@ -163,7 +163,8 @@ def _review(
         reasons.append((f"{trade.amount} is over {policy.review_over}", fact))
     if trade.paid_at is not None and now - trade.paid_at > policy.review_after:
         limit = f"{policy.review_after.total_seconds() / 3600:g} h"
-        fact = Fact("paid_at", trade.paid_at.isoformat(), f"settle.review_after {limit}")
+        paid_at = trade.paid_at.astimezone(group[0].created_at.tzinfo)  # in the shop's zone, as every time of a case
+        fact = Fact("paid_at", paid_at.isoformat(), f"settle.review_after {limit}")
         reasons.append((f"the payment is older than {limit}", fact))
     if attempt.amount is not None and len(group) == 1 and attempt.amount.fen < group[0].amount.fen:
         # A deposit, an instalment: whether it pays for the whole order, the tables do not say.

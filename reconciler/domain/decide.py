@@ -352,7 +352,7 @@ def _unanswered(question: _Question, why: str) -> Decision:
     """
     is_closed_or_closing = question.history.close_begun and not question.history.close_refused
     if _is_past_last_age(question) and not is_closed_or_closing:
-        return OpenCase(CaseKind.UNANSWERED, "no usable answer at its last age", (), Pace.SOON)
+        return OpenCase(CaseKind.UNANSWERED, f"no usable answer at its last age; the last was: {why}", (), Pace.SOON)
     return AskAgain(why, Pace.SOON)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.domain.case import CaseKind
 from reconciler.domain.order import ChannelName, OrderKey
@@ -26,6 +27,8 @@ class Settlement:
     channel: ChannelName
     out_trade_no: str
     transaction_id: str
+    at: datetime | None = field(default=None, compare=False)
+    """When that was written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class History:
     resolved_for_good: bool = False
     """A person resolved a case of this order with `--final`: it is not to be moved."""
     open_cases: frozenset[CaseKind] = frozenset()
-    """The questions about this order that nobody has answered yet."""
+    """The questions about this order that nobody has answered yet, and that a payment may answer (not `APART`)."""
     last_verified: str | None = None
     """The last verified thing that this very attempt's gateway said: the answer's name."""
     close_begun: bool = False

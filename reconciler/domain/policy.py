@@ -29,6 +29,8 @@ class Policy:
     """The rules of one shop. Defaults are those of the configuration."""
 
     ages: tuple[timedelta, ...] = DEFAULT_AGES
+    per_order: float | None = None
+    """`ask.per_order`, where the ages are learned: asks an order, on average. None: `ages` are as listed."""
     late_from: timedelta = timedelta(hours=1)
     clock_tolerance: timedelta = timedelta(minutes=10)
     untrusted_limit: int = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 JITTER_SHARE = 0.05
 JITTER_MAX = timedelta(seconds=60)
@@ -33,8 +34,14 @@ def next_ask(
 
 def jittered(ages: Sequence[timedelta], number: str, first: timedelta | None = None) -> tuple[timedelta, ...]:
     """Keep bursts apart: each age but the `first` a little later, by a share that the number itself decides."""
-    share, first = share_of(number), first or ages[0]
-    return tuple(age if age == first else age + min(age * JITTER_SHARE, JITTER_MAX) * share for age in ages)
+    share = share_of(number)
+    return tuple(age + most * share for age, most in _with_most(tuple(ages), first or ages[0]))
+
+
+@lru_cache(maxsize=16)
+def _with_most(ages: tuple[timedelta, ...], first: timedelta) -> tuple[tuple[timedelta, timedelta], ...]:
+    """Give each age with the most it is moved by. Every ask wants them, and a policy has few lists of ages."""
+    return tuple((age, timedelta(0) if age == first else min(age * JITTER_SHARE, JITTER_MAX)) for age in ages)
 
 
 def later_ages(ages: Sequence[timedelta], late_from: timedelta) -> tuple[timedelta, ...]:

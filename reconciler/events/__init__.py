@@ -1,6 +1,20 @@
 """Everything that is ever logged: the catalogue, and the typed way to emit it."""
 
-from reconciler.events import library, orders, running, settling, trouble
-from reconciler.events.event import CATALOGUE, Event, Severity, event
+from reconciler.events import library, orders, running, settling, stays, telling, trouble, unusual
+from reconciler.events.event import CATALOGUE, Alert, Event, Severity, event
 
-__all__ = ["CATALOGUE", "Event", "Severity", "event", "library", "orders", "running", "settling", "trouble"]
+__all__ = [
+    "CATALOGUE",
+    "Alert",
+    "Event",
+    "Severity",
+    "event",
+    "library",
+    "orders",
+    "running",
+    "settling",
+    "stays",
+    "telling",
+    "trouble",
+    "unusual",
+]

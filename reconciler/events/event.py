@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 from typing import ClassVar, TypeVar, dataclass_transform
 
@@ -23,6 +25,23 @@ class Severity(IntEnum):
     DEBUG = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """That somebody is told of an event, by whatever `alerts.targets` names, and of what ends it.
+
+    Only what a person should act upon has one; whatever heals by itself within seconds is for the log.
+    """
+
+    ends: tuple[str, ...] = ()
+    """The events that end this trouble; empty: it is over as it happens, and told of at once."""
+    subject: tuple[str, ...] = ()
+    """The fields that tell one such trouble from another: the channel."""
+    patience: timedelta = timedelta(minutes=1)
+    """A trouble that is over sooner is not told of at all."""
+    shared: bool = False
+    """It is the same for every daemon beside this shop: a standby leaves it to the leader."""
+
+
 class Event:
     """One thing that happened. Its fields are the log line's; the order of fields is the order on the line."""
 
@@ -31,6 +50,7 @@ class Event:
     message_id: ClassVar[str]
     meaning: ClassVar[str]
     advice: ClassVar[str]
+    alert: ClassVar[Alert | None]
 
     def fields(self) -> dict[str, object]:
         """Give the line's fields, in order, without the empty ones."""
@@ -45,7 +65,9 @@ _E = TypeVar("_E", bound=Event)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def event(name: str, severity: Severity, *, meaning: str, advice: str) -> Callable[[type[_E]], type[_E]]:
+def event(
+    name: str, severity: Severity, *, meaning: str, advice: str, alert: Alert | None = None
+) -> Callable[[type[_E]], type[_E]]:
     """Put an event class into the catalogue. `advice` says what to do; "nothing" is an advice too."""
 
     def register(cls: type[_E]) -> type[_E]:
@@ -57,6 +79,7 @@ def event(name: str, severity: Severity, *, meaning: str, advice: str) -> Callab
         made.message_id = uuid.uuid5(_NAMESPACE, name).hex
         made.meaning = meaning
         made.advice = advice
+        made.alert = alert
         CATALOGUE[name] = made
         return made
 

@@ -170,6 +170,27 @@ class CaseOpened(Event):
 
 
 @event(
+    "case.more",
+    Severity.WARNING,
+    meaning=(
+        "Many cases of one kind were opened, or handled, at once: the first twenty within a minute have a line each "
+        "(the line named in `line`), the others are counted here. The ledger has every one of them."
+    ),
+    advice="`see` lists them. Many of a kind have one cause: look at a few, mend that, and handle the rest by --kind.",
+)
+class CaseMore(Event):
+    """The others."""
+
+    line: str
+    """`case.opened`, or what was done with them."""
+    kind: str
+    cases: int
+    """Beside those that have a line."""
+    within: timedelta
+    see: str
+
+
+@event(
     "case.approved",
     Severity.NOTICE,
     meaning="A person waved this question through. The gateway is asked again, and it is decided anew.",
@@ -234,7 +255,7 @@ class CaseSnoozed(Event):
 @event(
     "case.ended",
     Severity.NOTICE,
-    meaning="The question answered itself: the order was settled in full agreement.",
+    meaning="The question answered itself: the order was settled in full agreement, or was stalled and moved on.",
     advice="Nothing.",
 )
 class CaseEnded(Event):

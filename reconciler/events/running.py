@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.events.event import Event, Severity, event
+from reconciler.events.event import Alert, Event, Severity, event
 
 
 @event(
@@ -42,6 +42,7 @@ class DaemonStopped(Event):
     Severity.CRITICAL,
     meaning="Something happened that should not: a fault in the program. The daemon ends; no order is moved by it.",
     advice="systemd starts it again. Report the traceback; `reconciler status` says what is open.",
+    alert=Alert(),
 )
 class DaemonFailed(Event):
     """A fault of ours."""
@@ -51,10 +52,27 @@ class DaemonFailed(Event):
 
 
 @event(
+    "ages.learned",
+    Severity.NOTICE,
+    meaning='With ask.ages = "learned", orders are asked about at other ages than before: those that let the last '
+    "week's payments wait least, for ask.per_order asks an order.",
+    advice="Nothing. To keep ages as they are, copy them into ask.ages.",
+)
+class AgesLearned(Event):
+    """When orders are asked about from now on."""
+
+    ages: str
+    payments: int
+    """How many of known delay they were learned from."""
+    why: str
+
+
+@event(
     "turn.failed",
     Severity.ERROR,
     meaning="One turn of the work met a fault of the program. It was given up; its orders are asked again later.",
     advice="Report the traceback. Other orders go on; `reconciler explain ORDER` shows what became of the ones named.",
+    alert=Alert(),
 )
 class TurnFailed(Event):
     """A fault that one turn met."""
@@ -82,6 +100,7 @@ class ConfigReloaded(Event):
     Severity.ERROR,
     meaning="The changed configuration has a fault; the daemon goes on with the one it had.",
     advice="Correct it, try `reconciler config check`, then reload again.",
+    alert=Alert(),
 )
 class ConfigRefused(Event):
     """SIGHUP, not taken."""
@@ -91,22 +110,10 @@ class ConfigRefused(Event):
 
 
 @event(
-    "config.without_effect",
-    Severity.WARNING,
-    meaning="The configuration sets keys that have no effect in this version yet.",
-    advice="Do not rely on them. The changelog says when they come.",
-)
-class ConfigWithoutEffect(Event):
-    """Keys of a later version."""
-
-    keys: str
-
-
-@event(
     "alerts.none",
     Severity.WARNING,
     meaning="In enforce mode, and nobody would be told of a case but by this log.",
-    advice="Watch for case.opened in the log until alerts.targets has its effect.",
+    advice="Name targets in alerts.targets, then `reconciler alerts test`. Until then watch the log for case.opened.",
 )
 class AlertsNone(Event):
     """Nobody is told."""
@@ -145,6 +152,7 @@ class LeadWaiting(Event):
     Severity.ERROR,
     meaning="The shop's lock, or the connection that held it, is gone. Nothing more is settled until it is ours again.",
     advice="Look at the shop's database. The daemon tries again by itself.",
+    alert=Alert(ends=("lead.taken", "lead.waiting")),
 )
 class LeadLost(Event):
     """No longer the leader."""
@@ -157,6 +165,7 @@ class LeadLost(Event):
     Severity.CRITICAL,
     meaning="Another daemon has written the ledger since this one did. This one writes nothing more and ends.",
     advice="Make sure that one ledger serves one shop. If this process had been paused, nothing is wrong.",
+    alert=Alert(),
 )
 class LeadOvertaken(Event):
     """The pen is broken."""
@@ -185,4 +194,6 @@ class Summary(Event):
     watching: int
     overdue: int
     cases_open: int
+    stalled: int | None = None
+    """Orders over the limit of their status; nothing where there are no processing_limits."""
     period: timedelta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from reconciler.domain.money import Money
-from reconciler.events.event import Event, Severity, event
+from reconciler.events.event import Alert, Event, Severity, event
 
 
 @event(
@@ -45,6 +45,7 @@ class SettleQueueOver(Event):
         "Where a right is missing, run the statement that the line gives. Else look for what holds the table: a "
         "backup that locks it, an ALTER TABLE, a transaction that was left open."
     ),
+    alert=Alert(ends=("settle.unblocked",)),
 )
 class SettleBlocked(Event):
     """Nothing can be written."""
@@ -75,6 +76,7 @@ class SettleUnblocked(Event):
         "Look at what was settled in the last hour (`settled`, `amount`). If it is right, `reconciler resume "
         "--settling`; if not, leave it stopped, and look at shop and mapping."
     ),
+    alert=Alert(ends=("settle.resumed",), patience=timedelta(0)),
 )
 class SettleBraked(Event):
     """The brake."""
@@ -93,6 +95,7 @@ class SettleBraked(Event):
     Severity.WARNING,
     meaning="Settling is switched off, by the brake or by hand; said when it happens by hand, and at each start.",
     advice="Asking goes on, and what is to be settled is kept. `reconciler resume --settling` when it may go on.",
+    alert=Alert(ends=("settle.resumed",)),
 )
 class SettlePaused(Event):
     """Nothing is settled."""
@@ -119,6 +122,7 @@ class SettleResumed(Event):
     Severity.WARNING,
     meaning="A person has switched a channel off: it is not asked, not even probed. Said at each start, too.",
     advice="Its orders wait. `reconciler resume --channel NAME` when it may be asked again.",
+    alert=Alert(ends=("channel.resumed_by_hand",), subject=("channel",)),
 )
 class ChannelPausedByHand(Event):
     """Not asked until somebody says so."""
@@ -149,6 +153,7 @@ class ChannelResumedByHand(Event):
         "not now. Each order is told of again with back-off, after asking and deciding anew; none is lost."
     ),
     advice="Look at the shop's web server and its error log. Paid orders wait meanwhile.",
+    alert=Alert(ends=("webhook.available",)),
 )
 class WebhookUnavailable(Event):
     """The receiver is away."""

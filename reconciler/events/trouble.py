@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from reconciler.events.event import Event, Severity, event
+from reconciler.events.event import Alert, Event, Severity, event
 
 
 @event(
@@ -12,6 +12,7 @@ from reconciler.events.event import Event, Severity, event
     Severity.ERROR,
     meaning="The shop's database cannot be reached or asked. It is tried again with back-off; no order is lost.",
     advice="Look at the database and the network to it. Orders wait; each is asked once when it is back.",
+    alert=Alert(ends=("shop.available",), shared=True),
 )
 class ShopIsUnavailable(Event):
     """The shop is away."""
@@ -39,6 +40,7 @@ class ShopIsAvailable(Event):
         "meanwhile; those that are watched are asked about and settled on the primary."
     ),
     advice="Look at the replica and the network to it. Leave shop.read_url out, and finding reads the primary.",
+    alert=Alert(ends=("replica.available",), shared=True),
 )
 class ReplicaIsUnavailable(Event):
     """Finding waits."""
@@ -63,6 +65,7 @@ class ReplicaIsAvailable(Event):
     Severity.CRITICAL,
     meaning="The ledger cannot be written: disk full, locked, or gone. Nothing is settled meanwhile.",
     advice="Make room, or repair what the line names. The daemon goes on by itself.",
+    alert=Alert(ends=("ledger.available",), shared=True),
 )
 class LedgerIsUnavailable(Event):
     """The ledger is away."""
@@ -116,6 +119,7 @@ class LedgerPruned(Event):
         "Correct what the line names: key, serial, app_id, permission, clock. A probe that succeeds resumes it. "
         "`orders_waiting` wait meanwhile, and whatever comes due."
     ),
+    alert=Alert(ends=("channel.resumed",), subject=("channel",)),
 )
 class ChannelPaused(Event):
     """Not asked for now."""
@@ -145,6 +149,7 @@ class ChannelResumed(Event):
     Severity.WARNING,
     meaning="The gateway could not be asked several times in a row. Asking goes on with back-off; no age is used up.",
     advice="Look at the network to the gateway, and at its status page. `orders_waiting` wait for it so far.",
+    alert=Alert(ends=("channel.available",), subject=("channel",), patience=timedelta(minutes=5)),
 )
 class ChannelUnavailable(Event):
     """The gateway is away."""
@@ -202,6 +207,7 @@ class ChannelAtFullRate(Event):
     Severity.WARNING,
     meaning="The gateway's clock and this machine's differ by more than a minute. From four minutes on nothing works.",
     advice="Set this machine's clock: `timedatectl` shows it, chrony or systemd-timesyncd keeps it right.",
+    alert=Alert(ends=("channel.clock_right",), subject=("channel",)),
 )
 class ChannelClockOff(Event):
     """Two clocks, and one is wrong."""
@@ -220,6 +226,7 @@ class ChannelClockOff(Event):
         "future: every open attempt is asked about once more, now."
     ),
     advice="Look why the clock was wrong (`timedatectl`). No order is lost by it; there are more asks for a while.",
+    alert=Alert(),
 )
 class ClockSetBack(Event):
     """Time has been there before."""
@@ -253,6 +260,7 @@ class ChannelClockRight(Event):
         "Compare app_id, mchid and token with what the shop pays with; `reconciler ask ORDER` about one that is surely "
         "paid ends it. No watch of this channel ends on NotCreated until then."
     ),
+    alert=Alert(ends=("channel.beyond_doubt",), subject=("channel",)),
 )
 class ChannelInDoubt(Event):
     """Too many unknown numbers."""
@@ -282,6 +290,7 @@ class ChannelBeyondDoubt(Event):
     Severity.WARNING,
     meaning="Orders carry a channel value that no channel's shop_values name. They are not watched.",
     advice="Add the value to a channel's shop_values, or to shop.ignore_channels. Said once per value.",
+    alert=Alert(),
 )
 class ChannelUnconfigured(Event):
     """A channel nobody configured."""
@@ -296,6 +305,7 @@ class ChannelUnconfigured(Event):
     Severity.WARNING,
     meaning="The address of /healthz, /readyz and /metrics is taken or not ours. Orders are looked after all the same.",
     advice="Give each daemon of a machine its own http.listen, or switch it off. It is tried again.",
+    alert=Alert(),
 )
 class HttpUnavailable(Event):
     """The figures cannot be had."""
@@ -309,6 +319,7 @@ class HttpUnavailable(Event):
     Severity.WARNING,
     meaning="The control socket cannot be made, so that commands do not reach this daemon. Orders are looked after.",
     advice="Look at the path that the line names; control.socket sets another. It is tried again.",
+    alert=Alert(),
 )
 class ControlUnavailable(Event):
     """Commands cannot get through."""

@@ -41,6 +41,7 @@ async def apply(context: Context, judged: Sequence[Judged]) -> None:
     announce(context, reports, await context.ledger.record(batch, now))
     for item in judged:
         _count(context, item)
+        _note_paid_by_shop(context, item)
         _speak(context, item, now)
         await _supersede(context, item, now)
 
@@ -103,6 +104,16 @@ def _entry(item: Judged, kind: str, facts: dict[str, object]) -> Entry:
 def _count(context: Context, item: Judged) -> None:
     if item.reply is not None and not uses_an_age(item.reply):
         context.tally.unanswered += 1
+
+
+def _note_paid_by_shop(context: Context, item: Judged) -> None:
+    """Count an order that the shop has moved without us: once, though in mode observe its watch goes on."""
+    row, attempt = item.subject.row, item.watch.attempt
+    was_noted = item.watch.last_decision == name_of_decision(item.decision)
+    ours = item.history.settled is not None or context.begun_for(attempt.order_key) is not None
+    is_paid = isinstance(row, Order) and row.state is OrderState.PAID
+    if isinstance(item.decision, Done) and is_paid and not ours and not was_noted:
+        context.paid_by_shop[attempt.channel] += 1
 
 
 def _speak(context: Context, item: Judged, now: datetime) -> None:

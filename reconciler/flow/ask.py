@@ -23,9 +23,8 @@ from reconciler.flow.closing import close_trades
 from reconciler.flow.context import Context
 from reconciler.flow.in_mind import unless_moved_in_mind
 from reconciler.flow.judged import (
-    ROW_BUSY,
+    UNANSWERED,
     WAITS,
-    WOULD_SETTLE,
     Judged,
     ask_of,
     believed,
@@ -34,11 +33,12 @@ from reconciler.flow.judged import (
 )
 from reconciler.flow.outcome import moved
 from reconciler.flow.settle import settle
-from reconciler.ports import Batch, PortError, Question, ShopUnavailable, Watch, WatchUpdate
+from reconciler.ports import WAITING_TO_SETTLE, Batch, PortError, Question, ShopUnavailable, Watch, WatchUpdate
 
 LEASE = FRESH_WITHIN
 """Whoever took a watch and has not come back after that long has nothing fresh to say of it."""
-BATCH_MAX = 64
+BATCH_MAX = 256
+"""What a batch costs beside its asks (two commits, some twenty statements) is shared by so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Asker:
         """
         begun = self._context.begun_for(item.watch.attempt.order_key)
         is_begun = begun is not None and begun.transaction_id == _transaction(item.reply)
-        goes_on = is_begun or item.watch.last_decision in {WAITS, WOULD_SETTLE, ROW_BUSY}
+        goes_on = is_begun or item.watch.last_decision in WAITING_TO_SETTLE
         return history.approved if self._waives or goes_on else frozenset()
 
     async def _with_group(self, item: Asked, history: History, holders: Sequence[Row]) -> History:
@@ -253,9 +253,11 @@ class Asker:
         """Whether it is decided without asking.
 
         Not where a settlement was begun and the row does not show that one, nor where an order that is paid waited, for
-        its turn or for the lock of its row: what moved it meanwhile may be another payment.
+        its turn, for the lock of its row or for mode enforce, even if the gateway has been silent since: what moved it
+        meanwhile may be another payment.
         """
-        if watch.last_decision in {ROW_BUSY, WAITS}:
+        was_paid = history.last_verified == Paid.__name__ and watch.last_decision in UNANSWERED
+        if was_paid or watch.last_decision in WAITING_TO_SETTLE:
             return False
         begun = self._context.begun_for(watch.attempt.order_key)
         if begun is not None and not shows_payment(row, begun.transaction_id):

@@ -1,5 +1,8 @@
 """Audit: ask about orders that the shop calls paid, gently; what every gateway denies again and again is a case.
 
+So is an order that was paid twice: every attempt is asked about, at every channel, and not only until one is paid. One
+that may be paid yet is asked about again by the next walk.
+
 A denial is counted only while every channel that was asked is well: not paused, not away, not in doubt. One that is not
 repeated proves nothing (a refusal comes unsigned), and so it takes three, over an hour at least.
 """
@@ -11,11 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
-from reconciler.domain.answer import Paid, Refunded, Reply
+from reconciler.domain.answer import NotCreated, Paid, Refunded, Reply, Unpaid
 from reconciler.domain.audit import Word, denial, word_of
 from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey, OrderState
 from reconciler.flow.apply import announce
+from reconciler.flow.audit_second import Payment, second_payment
 from reconciler.flow.audit_walk import PaidWalk, is_auditable
 from reconciler.flow.channel import Channel
 from reconciler.flow.context import Context
@@ -31,6 +36,9 @@ TURN_MIN_S: Final = 0.02
 """Between two orders that need no asking: the shop's database has others to serve."""
 PAYMENT_NAMES: Final = frozenset({Paid.__name__, Refunded.__name__})
 """Verified answers that prove a payment, whatever came of it."""
+
+CASES: Final = frozenset({CaseKind.PAID_WITHOUT_PAYMENT, CaseKind.DUPLICATE_PAYMENT})
+"""What the audit finds: once it is open a person sees to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class _Heard:
     denials: tuple[Fact, ...] = ()
     first: Reply | None = None
     """The first denial, as evidence."""
+    payments: tuple[Payment, ...] = ()
+    """What was verified as paid."""
+    may_be_paid_yet: bool = False
+    """Another attempt of the order is still open at its gateway, or could not be asked about."""
 
 
 class Auditor:
@@ -96,7 +108,7 @@ class Auditor:
         heard = await self._hear_about(order, attempts)
         match heard.word:
             case Word.CONFIRMS:
-                await self._drop(key)
+                await self._confirmed(order, heard)
             case Word.SAYS_NOTHING:
                 if suspect is not None:
                     await self._put_off(suspect)
@@ -117,7 +129,7 @@ class Auditor:
         question = Question(Watch(WatchId(0), first, self._context.clock.now()))
         (known,) = await self._context.ledger.histories([question])
         names = {known.last_verified, *(other.last_verified for other in known.others)}
-        if known.settled is not None or names & PAYMENT_NAMES or CaseKind.PAID_WITHOUT_PAYMENT in known.open_cases:
+        if known.settled is not None or names & PAYMENT_NAMES or known.open_cases & CASES:
             return ()
         others = (
             replace(first, channel=other.channel, out_trade_no=other.out_trade_no, amount=None)
@@ -126,22 +138,57 @@ class Auditor:
         return tuple({attempt.number: attempt for attempt in (*others, *found.attempts)}.values())
 
     async def _hear_about(self, order: Order, attempts: Sequence[Attempt]) -> _Heard:
-        """Ask each attempt at its channel, and, where all deny it, each number at every other channel, too."""
-        own = [attempt.number for attempt in attempts]
-        numbers = dict.fromkeys(number for _, number in own)
-        elsewhere = [(name, number) for number in numbers for name in self._channels if (name, number) not in own]
-        heard = _Heard(Word.DENIES)
-        for name, number in (*own, *elsewhere):
-            reply = await self._ask(name, number, is_own_channel=(name, number) in own)
-            if reply is None:
-                return replace(heard, word=Word.SAYS_NOTHING)
-            heard = replace(heard, asked=heard.asked + 1)
-            word = word_of(reply, is_own_channel=(name, number) in own)
-            if word is not Word.DENIES or not self._is_well(name):
-                return replace(heard, word=word if word is Word.CONFIRMS else Word.SAYS_NOTHING)
-            fact = denial(reply.answer, number=number, channel=name, order=order)
-            heard = replace(heard, denials=(*heard.denials, fact), first=heard.first or reply)
+        """Ask each attempt at its channel, and then each number at every other channel, too.
+
+        A silent channel of its own keeps an order from being denied; what has one payment may have a second elsewhere.
+        """
+        heard, is_silent, is_open = _Heard(Word.DENIES), False, False
+        for attempt in attempts:
+            reply = await self._ask(*attempt.number, is_own_channel=True)
+            heard = self._with(heard, order, attempt, reply, is_own_channel=True)
+            is_silent |= reply is None or word_of(reply, is_own_channel=True) is Word.SAYS_NOTHING
+            is_open |= reply is not None and isinstance(reply.answer, Unpaid | NotCreated)
+        is_silent |= not all(self._is_well(attempt.channel) for attempt in attempts)
+        if heard.word is Word.CONFIRMS:
+            heard = replace(heard, may_be_paid_yet=(is_silent or is_open) and len(attempts) > 1)
+        elif is_silent:
+            return replace(heard, word=Word.SAYS_NOTHING)
+        return await self._hear_elsewhere(order, attempts, heard)
+
+    async def _hear_elsewhere(self, order: Order, attempts: Sequence[Attempt], heard: _Heard) -> _Heard:
+        """Ask every other channel about the numbers; whether the shop's channel column is right is not known."""
+        own = {attempt.number for attempt in attempts}
+        numbers = dict.fromkeys(attempt.out_trade_no for attempt in attempts)
+        for name, number in ((name, number) for number in numbers for name in self._channels):
+            if (name, number) in own:
+                continue
+            reply = await self._ask(name, number, is_own_channel=False)
+            is_said = reply is not None and word_of(reply, is_own_channel=False) is not Word.SAYS_NOTHING
+            if heard.word is Word.DENIES and not (is_said and self._is_well(name)):
+                return replace(heard, word=Word.SAYS_NOTHING, asked=heard.asked + (reply is not None))
+            there = replace(attempts[0], channel=name, out_trade_no=number, amount=None)
+            heard = self._with(heard, order, there, reply, is_own_channel=False)
         return heard
+
+    def _with(
+        self, heard: _Heard, order: Order, attempt: Attempt, reply: Reply | None, *, is_own_channel: bool
+    ) -> _Heard:
+        """Add what one reply says. One that confirms is not taken back by others that deny."""
+        if reply is None:
+            return heard
+        heard = replace(heard, asked=heard.asked + 1)
+        match word_of(reply, is_own_channel=is_own_channel):
+            case Word.CONFIRMS:
+                payments = ((attempt, reply),) if isinstance(reply.answer, Paid) else ()
+                return replace(heard, word=Word.CONFIRMS, payments=(*heard.payments, *payments))
+            case Word.DENIES:
+                name, number = attempt.number
+                fact = denial(reply.answer, number=number, channel=name, order=order)
+                return replace(heard, denials=(*heard.denials, fact), first=heard.first or reply)
+            case Word.SAYS_NOTHING:
+                return heard
+            case never:
+                assert_never(never)
 
     async def _ask(self, name: ChannelName, number: str, *, is_own_channel: bool) -> Reply | None:
         """Ask one channel about one number; None where a denial of its would prove nothing now.
@@ -163,6 +210,20 @@ class Auditor:
             return False
         return channel.room(self._context.clock.now()) > 0
 
+    async def _confirmed(self, order: Order, heard: _Heard) -> None:
+        """Let an order be that has its payment, once nothing more can be paid for it; a second payment is a case."""
+        now = self._context.clock.now()
+        report = second_payment(order, heard.payments, self._context.policy, now)
+        if report is not None:
+            async with self._context.applying:
+                fresh = (await self._context.shop.read([order.key])).get(order.key)
+                if isinstance(fresh, Order) and fresh.state is OrderState.PAID:
+                    announce(self._context, (report,), await self._context.ledger.record(Batch(cases=(report,)), now))
+        if heard.may_be_paid_yet and report is None:
+            await self._suspects.drop(order.key)  # and met again by the next walk
+        else:
+            await self._drop(order.key)
+
     # --------------------------------------------------------------------------------------------------- the suspects
 
     async def _denied(self, suspect: Suspect | None, order: Order, attempt: Attempt, heard: _Heard) -> None:
@@ -176,10 +237,10 @@ class Auditor:
         async with self._context.applying:
             fresh = (await self._context.shop.read([order.key])).get(order.key)
             if isinstance(fresh, Order) and fresh.state is OrderState.PAID:
-                await self._open_case(suspect, attempt, heard)
+                await self._open_case(suspect, attempt, heard, fresh.amount)
         await self._drop(suspect.key)
 
-    async def _open_case(self, suspect: Suspect, attempt: Attempt, heard: _Heard) -> None:
+    async def _open_case(self, suspect: Suspect, attempt: Attempt, heard: _Heard, amount: Money) -> None:
         now = self._context.clock.now()
         times = f"{DENIALS_NEEDED} times over {(now - suspect.denied_at[0]) // timedelta(minutes=1)} minutes"
         report = CaseReport(
@@ -192,6 +253,7 @@ class Auditor:
             facts=heard.denials,
             evidence=heard.first.evidence if heard.first else None,
             key=heard.first.key if heard.first else None,
+            amount=amount,
         )
         announce(self._context, (report,), await self._context.ledger.record(Batch(cases=(report,)), now))
 

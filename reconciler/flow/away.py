@@ -49,6 +49,11 @@ class Away:
         """Leave it to another: a standby has no work that could be held up."""
         self._since.clear()
 
+    @property
+    def kinds(self) -> frozenset[type[PortError]]:
+        """What is away now, as the port's own error says it."""
+        return frozenset(self._since)
+
     def told(self) -> tuple[str, ...]:
         """Say what is away, for whoever asks."""
         return tuple(

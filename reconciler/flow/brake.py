@@ -117,7 +117,7 @@ class Brake:
         """
         if self.stopped is not None:
             return Held(str(self.stopped))
-        spent = await self.ledger.settled(self._since())
+        spent = await self.spent()
         spent = Settled(spent.orders + len(under_way), spent.fen + sum(each.fen for each in under_way))
         if self._is_too_much(spent, orders, amount):
             return Held(str(await self._stop(spent, orders[0], amount)))
@@ -168,6 +168,10 @@ class Brake:
         return True
 
     # ------------------------------------------------------------------------------------------------------- the hour
+
+    async def spent(self) -> Settled:
+        """Give what was settled since it counts: an hour ago, or when a person said that it may go on."""
+        return await self.ledger.settled(self._since())
 
     def _since(self) -> datetime:
         now = self.clock.now()

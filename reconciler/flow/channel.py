@@ -22,6 +22,7 @@ from reconciler.domain.answer import (
     Untrusted,
 )
 from reconciler.domain.order import ChannelName
+from reconciler.domain.standing import Standing, pause_after
 from reconciler.events.settling import ChannelPausedByHand
 from reconciler.events.trouble import (
     ChannelAtFullRate,
@@ -64,6 +65,8 @@ class Channel:
     pacer: Pacer
     paused_since: datetime | None = None
     paused_why: str = ""
+    paused_for: Standing = Standing.MISCONFIGURED
+    """What sort of pause it is, while it is paused."""
     probe_at: datetime | None = None
     probe_wait: timedelta = PROBE_FIRST
     by_hand: ByHand | None = None
@@ -95,6 +98,19 @@ class Channel:
         """The mark that says that a person has switched it off."""
         return f"{BY_HAND_MARK}{self.name}"
 
+    @property
+    def standings(self) -> frozenset[Standing]:
+        """What is the matter with it now."""
+        matters = {
+            Standing.BY_HAND: self.by_hand is not None,
+            self.paused_for: self.paused_since is not None,
+            Standing.UNAVAILABLE: self.reach.away_since is not None,
+            Standing.BREAKER_OPEN: self.pacer.is_open,
+            Standing.THROTTLED: self.throttling.since is not None,
+            Standing.IN_DOUBT: self.in_doubt,
+        }
+        return frozenset(standing for standing, is_so in matters.items() if is_so)
+
     def room(self, now: datetime) -> int:
         """Say how many asks may be started: one probe now and then while paused, else what its pace allows."""
         if self.by_hand is not None:
@@ -111,6 +127,7 @@ class Channel:
         if paused:
             kept = json.loads(paused)
             self.paused_since, self.paused_why = datetime.fromisoformat(kept["since"]), kept["why"]
+            self.paused_for = Standing(kept.get("for", Standing.MISCONFIGURED.value))  # version 0.1 did not keep it
         await self.doubt.restore(context.ledger, self.name)
         kept_by_hand = await context.ledger.mark(self.by_hand_mark)
         was, self.by_hand = self.by_hand, ByHand(**json.loads(kept_by_hand)) if kept_by_hand else None
@@ -146,8 +163,10 @@ class Channel:
                 continue  # by ourselves: the gateway was not asked, and nothing is learnt about it
             self._note_clock(context, reply)
             why = self._reason_to_pause(number, reply, context.policy.untrusted_limit)
-            if why := self._with_clock(context, reply, why):
-                await self._pause(context, why, probing=probing)
+            clock = self._clocks_reason(context, reply)
+            if why or clock:
+                cause = pause_after(reply.answer, by_clock=bool(clock))
+                await self._pause(context, "; ".join(text for text in (why, clock) if text), cause, probing=probing)
             elif self.paused_since and probing:
                 await self._note_probe(context, number, reply)
             await self._note_reach(context, reply)
@@ -179,7 +198,7 @@ class Channel:
 
     # ------------------------------------------------------------------------------------------------- pause and probes
 
-    async def _pause(self, context: Context, why: str, *, probing: bool) -> None:
+    async def _pause(self, context: Context, why: str, cause: Standing, *, probing: bool) -> None:
         now = context.clock.now()
         if self.paused_since is not None:
             if probing:
@@ -187,12 +206,12 @@ class Channel:
                 self.probe_at = now + self.probe_wait
             return
         held_up = await self._held_up(context)
-        kept = json.dumps({"since": now.isoformat(), "why": why})
+        kept = json.dumps({"since": now.isoformat(), "why": why, "for": cause.value})
         await context.ledger.set_mark(f"channel.paused.{self.name}", kept)
         again = self._resumed_at is not None and now - self._resumed_at < FLAPS_WITHIN
         self.probe_wait = min(self.probe_wait * 2, PROBE_MAX) if again else PROBE_FIRST
         self.probe_at = now + self.probe_wait
-        self.paused_since, self.paused_why = now, why
+        self.paused_since, self.paused_why, self.paused_for = now, why, cause
         context.events.emit(
             ChannelPaused(channel=self.name, why=why, orders_waiting=held_up.orders if held_up else None)
         )
@@ -271,13 +290,12 @@ class Channel:
         else:
             context.events.emit(ChannelClockRight(channel=self.name, off_by=abs(off)))
 
-    def _with_clock(self, context: Context, reply: Reply, why: str) -> str:
-        """Add to a reason to pause what the clock has to do with it, or give the clock as the reason."""
+    def _clocks_reason(self, context: Context, reply: Reply) -> str:
+        """Say what the clock has to do with a pause, or that it is a reason by itself; empty where it has nothing."""
         if reply.clock_off is None:
-            return why
+            return ""
         now_s = context.clock.monotonic()
-        clock = self.clock.reason_to_pause(reply.clock_off, now_s, failed=isinstance(reply.answer, Misconfigured))
-        return "; ".join(text for text in (why, clock) if text)
+        return self.clock.reason_to_pause(reply.clock_off, now_s, failed=isinstance(reply.answer, Misconfigured))
 
     async def _held_up(self, context: Context) -> HeldUp | None:
         """Count what a trouble means; None where the ledger cannot say: the line is said all the same."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.domain.order import OrderKey
+from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.domain.policy import Policy
 from reconciler.flow.block import Block
 from reconciler.flow.brake import Brake, Limits
@@ -59,6 +59,8 @@ class Context:
     """How long the row may take to show what the shop's own code says that it did."""
     deliveries: Deliveries = field(default_factory=Deliveries)
     """What is being told to the shop's own code now."""
+    paid_by_shop: Counter[ChannelName] = field(default_factory=Counter)
+    """Orders that the shop itself was seen to have moved while they were watched; it only ever grows."""
     unfinished: dict[OrderKey, Unfinished] = field(default_factory=dict)
     """What it was told of in vain, until it is decided anew."""
     limits: Limits = field(default_factory=Limits)

@@ -12,7 +12,7 @@ from reconciler.domain.order import Attempt, Order, OrderState, UnreadableOrder
 from reconciler.domain.schedule import next_ask
 from reconciler.events.trouble import ChannelUnconfigured
 from reconciler.flow.apply import announce
-from reconciler.flow.clock_set_back import by_the_books
+from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.context import Context
 from reconciler.flow.quick_mark import QuickMark
 from reconciler.ports import Batch, CaseReport, Found, NewWatch, Page, Position
@@ -38,9 +38,10 @@ class FindPolicy:
 class Finder:
     """The two selectors: a quick one for what is new, a slow one that walks the whole window again."""
 
-    def __init__(self, context: Context, policy: FindPolicy) -> None:
+    def __init__(self, context: Context, policy: FindPolicy, steps: ClockSteps | None = None) -> None:
         self._context = context
         self._policy = policy
+        self._steps = steps or ClockSteps()
         self._named: set[str] = set()
 
     async def quick(self) -> int:
@@ -48,7 +49,7 @@ class Finder:
         context = self._context
         now = context.clock.now()
         newest = await context.shop.newest()
-        mark = await by_the_books(context)
+        mark = await self._steps.by_the_books(context)
         if mark is None:
             return await self.walk()
         found = await self._go_through(mark.from_)
@@ -142,5 +143,6 @@ def _unreadable(found: Found, since: datetime | None) -> Iterator[CaseReport]:
             out_trade_no="",
             why=f"the order waits for a payment and cannot be read: {'; '.join(problems)}",
             facts=tuple(Fact("order", "not asked", problem) for problem in problems),
+            amount=row.amount if isinstance(row, Order) else None,
             only_new=True,
         )

@@ -38,6 +38,8 @@ PARKED = timedelta(hours=24)
 WOULD_SETTLE = "would_settle"
 WAITS = "settle_waits"
 """The decision on a watch whose order waits its turn, or is in hand already."""
+UNANSWERED = frozenset({"ask_again", "pause_channel"})
+"""The decisions on a watch whose gateway gave no answer to decide by: what it said before still stands."""
 ROW_BUSY = "row_busy"
 """The decision on a watch whose order could not be settled, since another session had its row locked."""
 
@@ -124,6 +126,7 @@ def report_of(item: Judged, case: OpenCase) -> CaseReport:
         facts=case.facts,
         evidence=reply.evidence if reply else None,
         key=reply.key if reply else None,
+        amount=item.subject.row.amount if isinstance(item.subject.row, Order) else attempt.amount,
     )
 
 

@@ -83,6 +83,7 @@ async def callback_won(context: Context, item: Judged, done: Done, intention: In
     batch = Batch(updates=(update,), ends=tuple(ends))
     await context.ledger.conclude(begun, Outcome.CALLBACK_WON, done.why, batch, now)
     context.tally.callback_won += 1
+    context.paid_by_shop[intention.channel] += 1
     context.events.emit(
         OrderCallbackWon(
             order_no=item.watch.attempt.order_no,

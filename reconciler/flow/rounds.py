@@ -6,10 +6,8 @@ then finds and asks until it is told to stop, or until shop or ledger fail, when
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,11 +15,14 @@ from reconciler.events.orders import SettleRecovered
 from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting, Summary
 from reconciler.flow.ask import Asker
 from reconciler.flow.away import WAIT_FIRST_S, Away
+from reconciler.flow.bell import Bell, pause
 from reconciler.flow.channel import Channel
 from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.judged import shows_payment
+from reconciler.flow.learning import learn, take_up
+from reconciler.flow.stay_book import FIGURES_MARK, figures_of
 from reconciler.flow.together import together
 from reconciler.ports import (
     Batch,
@@ -30,6 +31,7 @@ from reconciler.ports import (
     LockLost,
     OpenIntention,
     Outcome,
+    PortError,
     ReplicaUnavailable,
     ShopUnavailable,
 )
@@ -62,15 +64,19 @@ class Rounds:
     """The shop that the ledger belongs to from the first lead on: `shop.db orders`."""
     tempo: Tempo = Tempo()
     leading: bool = False
+    standby: bool = False
+    """Another process was found to hold the shop's lock: it leads, and ours is to wait."""
     beat: float = 0.0
     """Monotonic time of the last sign of life: what the watchdog is fed by."""
     found_at: datetime | None = None
+    walked_at: datetime | None = None
     asked_at: datetime | None = None
-    """When finding, and asking, last came through."""
+    """When finding, its walk of the whole window, and asking last came through."""
     due_by: datetime | None = None
     """What was due by then, one pass has asked about."""
-    _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _stop: Bell = field(default_factory=Bell)
+    _work: Bell = field(default_factory=Bell)
+    """Rings when there may be something to ask."""
     _walk_wanted: bool = True
     _away: Away = field(init=False)
     _steps: ClockSteps = field(default_factory=ClockSteps)
@@ -82,7 +88,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Wait for the lead, take it, turn; until `stop`. Raises Overtaken, and faults of ours."""
-        while not self._stop.is_set():
+        while not self._stop.rings:
             if not await self._take_the_lead():
                 return
             try:
@@ -96,8 +102,7 @@ class Rounds:
 
     def stop(self) -> None:
         """Begin nothing more. What is in flight is finished, or left as an open intention."""
-        self._stop.set()
-        self._woken.set()
+        self._stop.ring()
 
     def walk_soon(self) -> None:
         """Walk the whole window at the next turn of finding."""
@@ -106,6 +111,11 @@ class Rounds:
     def troubles(self) -> tuple[str, ...]:
         """Say why the work, or some of it, is not being done now, if it is not; a standby's work is to wait."""
         return (*self._away.told(), *self.context.block.told())
+
+    @property
+    def away(self) -> frozenset[type[PortError]]:
+        """What cannot be reached now, as the port's own error says it."""
+        return self._away.kinds
 
     # -------------------------------------------------------------------------------------------------------- one pass
 
@@ -116,6 +126,7 @@ class Rounds:
             return False
         try:
             await Finder(context, self.find).walk()
+            await learn(context)
         except ReplicaUnavailable as away:  # what is watched is asked about all the same
             self._away.note(away)
         self.due_by = due_by = context.clock.now()
@@ -135,7 +146,7 @@ class Rounds:
         return True
 
     async def _ask_all_due(self, asker: Asker, due_by: datetime) -> None:
-        while not self._stop.is_set() and await asker.turn(due_by):
+        while not self._stop.rings and await asker.turn(due_by):
             self._beat()
 
     # ------------------------------------------------------------------------------------------------------- the lead
@@ -144,7 +155,7 @@ class Rounds:
         """Wait until the shop's lock is ours; False where told to stop meanwhile."""
         context = self.context
         since: datetime | None = None
-        while not self._stop.is_set():
+        while not self._stop.rings:
             self._beat()
             try:
                 taken = await context.shop.take_lock()
@@ -152,6 +163,7 @@ class Rounds:
                 await self._bear(away)
                 continue
             self._away.over(ShopUnavailable)
+            self.standby = not taken
             if taken:
                 return True
             if since is None:
@@ -164,7 +176,7 @@ class Rounds:
 
     async def _lead(self) -> None:
         """Turn for as long as the lead is ours; wait out a shop or a ledger that is away."""
-        while not self._stop.is_set():
+        while not self._stop.rings:
             try:
                 if not self.leading:
                     await self._take_the_pen()
@@ -194,6 +206,7 @@ class Rounds:
         for channel in self.channels:
             await channel.restore(context)
         await context.brake.restore()
+        await take_up(context)
         await context.ledger.free_leases()
         await self._steps.look_at_the_books(context)
         await self._recover()
@@ -248,19 +261,23 @@ class Rounds:
             await self.context.deliveries.drop()
 
     async def _keep_finding(self) -> None:
-        finder = Finder(self.context, self.find)
-        while not self._stop.is_set():
+        finder = Finder(self.context, self.find, self._steps)
+        while not self._stop.rings:
             try:
-                new = await (finder.walk() if self._walk_wanted else finder.quick())
+                walks = self._walk_wanted
+                new = await (finder.walk() if walks else finder.quick())
             except ReplicaUnavailable as away:
                 await self._find_later(away)
                 continue
+            if self._walk_wanted:
+                await learn(self.context)
             self._walk_wanted = False
             self._away.over(ReplicaUnavailable, ShopUnavailable, LedgerUnavailable)
             self._beat()
             self.found_at = self.context.clock.now()
+            self.walked_at = self.found_at if walks else self.walked_at
             if new:
-                self._woken.set()
+                self._work.ring()
             await self._pause(self.find.every.total_seconds())
 
     async def _find_later(self, away: ReplicaUnavailable) -> None:
@@ -271,14 +288,14 @@ class Rounds:
         await self._pause(self._away.note(away))
 
     async def _keep_asking(self, asker: Asker, channel: Channel) -> None:
-        while not self._stop.is_set():
-            await self._steps.look(self.context)  # first: what is planned by a wrong clock is to leave a trace
+        while not self._stop.rings:
+            await self._look_at_the_clock()  # first: what is planned by a wrong clock is to leave a trace
             handled = await asker.turn()
             self._beat()
             self.asked_at = self.context.clock.now()
             if not handled:
-                self._woken.clear()
-                await self._pause(await self._idle_s(channel), or_woken=True)
+                self._work.silence()
+                await self._pause(await self._idle_s(channel), self._work)
 
     async def _idle_s(self, channel: Channel) -> float:
         due = await self.context.ledger.next_due(channel.name)
@@ -290,17 +307,20 @@ class Rounds:
         return min(max((due - now).total_seconds(), IDLE_MIN_S), self.tempo.idle_max)
 
     async def _keep_the_lock(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.rings:
             if not await self.context.shop.holds_lock():
                 raise LockLost("the lock is gone: its connection broke, its database was replaced, or another has it")
-            if await self._steps.look(self.context):
-                self._woken.set()
+            await self._look_at_the_clock()
             await self._pause(self.tempo.lock_every)
+
+    async def _look_at_the_clock(self) -> None:
+        if await self._steps.look(self.context):
+            self._work.ring()
 
     async def _keep_settling(self) -> None:
         """Look after what was handed over to the shop's own code, the queue of settlements, and what blocks them."""
         deliveries = self.context.deliveries
-        while not self._stop.is_set():
+        while not self._stop.rings:
             deliveries.raise_failure()
             self.context.brake.note_queue()
             await self._look_at_the_block()
@@ -311,7 +331,7 @@ class Rounds:
         context = self.context
         if waiting := await context.block.look(at_once=at_once):
             await context.ledger.wake(waiting, context.clock.now())
-            self._woken.set()
+            self._work.ring()
 
     # -------------------------------------------------------------------------------------------------------- troubles
 
@@ -338,26 +358,16 @@ class Rounds:
     def _beat(self) -> None:
         self.beat = self.context.clock.monotonic()
 
-    async def _pause(self, seconds: float, *, or_woken: bool = False) -> None:
-        """Sleep on the clock, but wake at once when told to stop (or, where wanted, that there is work)."""
-        waits: list[Callable[[], Awaitable[object]]] = [lambda: self.context.clock.sleep(seconds), self._stop.wait]
-        if or_woken:
-            waits.append(self._woken.wait)
-        tasks = [asyncio.ensure_future(wait()) for wait in waits]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+    async def _pause(self, seconds: float, *bells: Bell) -> None:
+        """Sleep on the clock, but wake at once when told to stop, or when one of these bells rings."""
+        await pause(self.context.clock, seconds, self._stop, *bells)
 
 
 async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
     """Put a summary together: what was done, and what is open."""
     counts = await context.ledger.counts(now)
-    cases = await context.ledger.cases()
+    cases = await context.ledger.open_cases()
+    figures = figures_of(await context.ledger.mark(FIGURES_MARK))
     return Summary(
         found=tally.found,
         asked=sum(tally.asked.values()),
@@ -370,6 +380,7 @@ async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
         unanswered=tally.unanswered,
         watching=counts.open,
         overdue=counts.due,
-        cases_open=len(cases),
+        cases_open=sum(each.count for each in cases.values()),
+        stalled=sum(figure.over for figure in figures.values()) if figures else None,
         period=now - tally.since + timedelta(0),
     )

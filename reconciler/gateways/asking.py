@@ -22,11 +22,14 @@ from reconciler.domain.answer import (
 )
 from reconciler.domain.closing import CloseReply, NoSuchTrade, NotClosed, TradeClosed
 from reconciler.domain.order import is_askable
+from reconciler.domain.personal import without_persons
 from reconciler.gateways.line import Call, Exchange, Line
 from reconciler.transport import Headers
 
 USER_AGENT: Final = f"payment-reconciler/{reconciler.__version__}"
 TEXT_LENGTH_MAX: Final = 120
+RAW_LENGTH_MAX: Final = 2000
+"""What is longer is not even looked at. Persons are left out before a text is cut: half a number is nobody's shape."""
 IDENTIFIER_LENGTH_MAX: Final = 64
 _UNASKABLE: Final = "the number is empty, too long, or not printable ASCII: no gateway could know it"
 
@@ -116,6 +119,11 @@ async def close_trade(dialect: Dialect, line: Line, out_trade_no: str) -> CloseR
 def printable(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
     """Make a stranger's text fit for a log line: no control or direction marks, no surrogates, not endless."""
     return "".join(character if character.isprintable() else "?" for character in text[:length_max])
+
+
+def words(text: str) -> str:
+    """Make a gateway's own words fit for a log line and the ledger: printable, short, with nobody's number in them."""
+    return printable(without_persons(text[:RAW_LENGTH_MAX]))
 
 
 def identifier(text: str | None) -> str | None:

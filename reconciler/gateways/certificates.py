@@ -17,7 +17,7 @@ BLOCKS_MAX: Final = 32
 UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion)
 """What cryptography raises over a certificate that it cannot read, or a part of it."""
 
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*(PRIVATE|PUBLIC) KEY-----")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from reconciler.domain.answer import Evidence, VerifyingKey
 from reconciler.domain.order import ChannelName
-from reconciler.gateways.line import Way
 from reconciler.ports import Gateway
 from reconciler.settings.channel import ChannelSettings
+
+if TYPE_CHECKING:
+    from reconciler.gateways.line import Way
 
 S = TypeVar("S", bound=ChannelSettings)
 

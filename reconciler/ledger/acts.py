@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from sqlalchemy import Row, select, update
 
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ledger import untold
 from reconciler.ledger.cases import OPEN
 from reconciler.ledger.pen import Page
 from reconciler.ledger.tables import cases
@@ -65,6 +66,7 @@ async def _resolve(page: Page, row: _Found, act: Resolve, now: datetime) -> Acte
         "resolved_digest": row.facts_digest,
         "approved_digest": None,
         "snoozed_until": None,
+        **(untold.ended(row.told_at, page.next_number) if row.open == OPEN else {}),
     }
     return await _write(page, row, "case_resolved", body, values, now)
 
@@ -85,6 +87,10 @@ async def _reopen(page: Page, row: _Found, act: Reopen, now: datetime) -> Acted:
         "approved_digest": None,
         "snoozed_until": None,
     }
+    if row.open == OPEN:
+        values |= untold.woken(row.told_at, row.remind_at, now)
+    else:
+        values |= untold.opened(page.next_number)
     return await _write(page, row, "case_reopened", {"by": act.by}, values, now)
 
 
@@ -94,7 +100,8 @@ async def _snooze(page: Page, row: _Found, act: Snooze, now: datetime) -> Acted:
     if row.snoozed_until == to_us(act.until):
         return Acted.ALREADY
     body = {"by": act.by, "until": act.until.isoformat()}
-    return await _write(page, row, "case_snoozed", body, {"snoozed_until": to_us(act.until)}, now)
+    values = {"snoozed_until": to_us(act.until), **untold.put_off(row.told_at, to_us(act.until))}
+    return await _write(page, row, "case_snoozed", body, values, now)
 
 
 async def _write(  # the row, and the entry that tells of it

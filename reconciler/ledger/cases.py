@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.case import CaseKind, Fact, digest_of
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.ledger import untold
 from reconciler.ledger.pen import Page
 from reconciler.ledger.tables import cases
-from reconciler.ledger.values import canonical, chunks, clean, from_us, from_us_or_none, to_us
-from reconciler.ports import Case, CaseId, CaseOutcome, CaseReport, EndCases, Entry, Reported
+from reconciler.ledger.values import canonical, chunks, clean, from_us, from_us_or_none, money_or_none, to_us
+from reconciler.ports import Case, CaseId, CaseOutcome, CaseReport, EndCases, Entry, OpenCases, Reported
 
 OPEN = 1
 
@@ -51,18 +52,33 @@ async def end(page: Page, ends: Sequence[EndCases], now: datetime) -> None:
             item = endings[row.order_key]
             if item.out_trade_no and row.out_trade_no not in {"", item.out_trade_no}:
                 continue
+            if not item.is_about(CaseKind(row.kind)):
+                continue
             ending = clean(item.ending)
+            news = untold.ended(row.told_at, page.next_number)
             await page.connection.execute(
-                update(cases).where(cases.c.id == row.id).values(open=None, ended_at=to_us(now), ending=ending)
+                update(cases).where(cases.c.id == row.id).values(open=None, ended_at=to_us(now), ending=ending, **news)
             )
             page.append(_entry("case_ended", row, {"case": row.id, "case_kind": row.kind, "ending": ending}), now)
 
 
-async def listed(connection: AsyncConnection, limit: int, *, with_ended: bool) -> list[Case]:
+async def listed(
+    connection: AsyncConnection, limit: int, *, with_ended: bool, kind: CaseKind | None, after: CaseId
+) -> list[Case]:
     """List cases, oldest first."""
-    query = select(cases).order_by(cases.c.id).limit(limit)
-    rows = await connection.execute(query if with_ended else query.where(cases.c.open == OPEN))
-    return [read(row) for row in rows]
+    query = select(cases).where(cases.c.id > after).order_by(cases.c.id).limit(limit)
+    if not with_ended:
+        query = query.where(cases.c.open == OPEN)
+    if kind is not None:
+        query = query.where(cases.c.kind == kind.value)
+    return [read(row) for row in await connection.execute(query)]
+
+
+async def opened(connection: AsyncConnection) -> dict[CaseKind, OpenCases]:
+    """Count the open ones by kind."""
+    columns = (cases.c.kind, func.count().label("number"), func.min(cases.c.opened_at).label("oldest"))
+    rows = await connection.execute(select(*columns).where(cases.c.open == OPEN).group_by(cases.c.kind))
+    return {CaseKind(row.kind): OpenCases(row.number, from_us(row.oldest)) for row in rows}
 
 
 async def of_orders(connection: AsyncConnection, order_keys: Sequence[OrderKey]) -> list[Case]:
@@ -98,6 +114,7 @@ def read(row: _Found) -> Case:
         final=row.final,
         snoozed_until=from_us_or_none(row.snoozed_until),
         digest=row.facts_digest,
+        amount=money_or_none(row.amount_fen, row.currency),
         approved=row.open == OPEN and row.approved_digest == row.facts_digest,
     )
 
@@ -113,7 +130,10 @@ async def _open(page: Page, item: CaseReport, digest: str, now: datetime) -> Cas
             ending="",
             final=False,
             open=OPEN,
+            amount_fen=item.amount.fen if item.amount else None,
+            currency=item.amount.currency if item.amount else None,
             **_question(item, digest),
+            **untold.opened(page.next_number),
         )
     )
     case = CaseId(result.inserted_primary_key[0])  # type: ignore[index] # one row was inserted: there is a key
@@ -124,10 +144,11 @@ async def _open(page: Page, item: CaseReport, digest: str, now: datetime) -> Cas
 async def _repeat(page: Page, found: _Found, item: CaseReport, digest: str, now: datetime) -> None:
     """Count it; where the facts have changed, keep the new ones and say so in an entry."""
     changed = found.facts_digest != digest
+    anew: dict[str, Any] = {}
+    if changed:
+        anew = _question(item, digest) | _UNSEEN | untold.woken(found.told_at, found.remind_at, now)
     await page.connection.execute(
-        update(cases)
-        .where(cases.c.id == found.id)
-        .values(repeated=cases.c.repeated + 1, **(_question(item, digest) | _UNSEEN if changed else {}))
+        update(cases).where(cases.c.id == found.id).values(repeated=cases.c.repeated + 1, **anew)
     )
     if changed:
         page.append(_reported("case_repeated", CaseId(found.id), item), now)

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.databases import ALIASES, SERVERS, Access, AccessError, Pool, Server, limits
+from reconciler.domain.personal import without_persons
 from reconciler.ports import LedgerUnavailable
 
 READERS_MAX = 4
@@ -26,6 +27,7 @@ BUSY_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 10.0
 WAL_BYTES_MAX = 64 * 1024 * 1024
 ERROR_TEXT_LENGTH_MAX = 300
+ERROR_RAW_LENGTH_MAX = 10_000
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -67,8 +69,8 @@ class Engines:
         if words is None and isinstance(error, TimeoutError):
             words = f"no answer within {limits.STATEMENT_TIMEOUT_S} s"
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        said = " ".join((words or str(cause)).split())[:ERROR_TEXT_LENGTH_MAX] or type(cause).__name__
-        return LedgerUnavailable(f"ledger {self.where}: {said}")
+        said = without_persons(" ".join((words or str(cause))[:ERROR_RAW_LENGTH_MAX].split()))
+        return LedgerUnavailable(f"ledger {self.where}: {said[:ERROR_TEXT_LENGTH_MAX] or type(cause).__name__}")
 
     def is_our_mistake(self, error: BaseException) -> bool:
         """Whether it is none of the database's: the statement was wrong, or what it would have written."""

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reconciler.domain.case import CaseKind
+from reconciler.domain.case import APART, CaseKind
 from reconciler.domain.history import History, KnownAttempt, Settlement
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ledger.cases import OPEN
 from reconciler.ledger.intentions import moved
 from reconciler.ledger.tables import cases, entries, watches
-from reconciler.ledger.values import chunks, clean
+from reconciler.ledger.values import chunks, clean, from_us_or_none
 from reconciler.ports import TRADE_CLOSE_BEGUN, TRADE_CLOSE_ENDED, Question
 
 PAID_IN_THE_SHOP = frozenset(kind.value for kind in (CaseKind.PAID_AFTER_REFUND, CaseKind.PAID_WITHOUT_PAYMENT))
@@ -92,7 +92,7 @@ def _history(question: Question, known: _Known) -> History:
             (row.last_verified for row in of_watch if (row.channel, row.out_trade_no) == attempt.number), None
         ),
         resolved_for_good=any(row.final for row in of_case),
-        open_cases=frozenset(CaseKind(row.kind) for row in of_case if row.open == OPEN),
+        open_cases=frozenset(CaseKind(row.kind) for row in of_case if row.open == OPEN) - APART,
         resolved=frozenset(row.resolved_digest for row in of_case if row.resolved_digest is not None),
         approved=frozenset(row.facts_digest for row in of_case if _is_approved(row, question)),
         close_begun=bool(closings),
@@ -112,7 +112,9 @@ def _settlement(rows: Sequence[_Found]) -> Settlement | None:
     if not rows:
         return None
     last = rows[-1]
-    return Settlement(ChannelName(last.channel), last.out_trade_no, last.transaction_id)
+    return Settlement(
+        ChannelName(last.channel), last.out_trade_no, last.transaction_id, from_us_or_none(last.concluded_at)
+    )
 
 
 def _mover(question: Question, known: _Known) -> OrderKey | None:

@@ -40,6 +40,11 @@ class Page:
         self._keys: dict[str, VerifyingKey] = {}
         self._used_at = 0
 
+    @property
+    def next_number(self) -> int:
+        """Say which number the next entry will have."""
+        return self.head.id + 1
+
     def append(self, entry: Entry, now: datetime, *, rests_on: str | None = None) -> Head:
         """Chain one entry; give the new head. `rests_on` names evidence that is stored already."""
         at = to_us(now)

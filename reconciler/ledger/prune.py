@@ -30,9 +30,11 @@ class Sweep:
 def sweeps(before: datetime) -> tuple[Sweep, ...]:
     """Say what may go, in the order in which it goes: keys last, when their evidence has gone.
 
-    Whatever belongs to an order with an open case or an open intention stays.
+    Whatever belongs to an order with an open case or an open intention stays; so do the watches of an order of which an
+    attempt is still asked about, since what is known of the others decides on what comes.
     """
     us = to_us(before)
+    sibling = watches.alias()
     waiting = exists().where(
         entries.c.evidence_digest == evidence.c.digest,
         or_(
@@ -43,6 +45,7 @@ def sweeps(before: datetime) -> tuple[Sweep, ...]:
     asked = or_(
         exists().where(cases.c.order_key == watches.c.order_key, cases.c.open == OPEN),
         exists().where(intentions.c.open_order == watches.c.order_key),
+        exists().where(sibling.c.order_key == watches.c.order_key, sibling.c.ended_at.is_(None)),
     )
     used = exists().where(evidence.c.key_fingerprint == verifying_keys.c.fingerprint)
     return (

@@ -10,7 +10,7 @@ from reconciler.ledger.engine import Engines, translated
 from reconciler.ledger.tables import marks
 from reconciler.ports import LedgerUnavailable
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The revision that this program works with: the last of migrations/versions."""
 VERSION_TABLE = "alembic_version"
 TURN_TIMEOUT_S = 60

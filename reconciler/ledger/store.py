@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History
+from reconciler.domain.learning import Payments
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ledger import acts as acts_of
 from reconciler.ledger import cases as cases_of
+from reconciler.ledger import figures as figures_of
 from reconciler.ledger import histories as histories_of
 from reconciler.ledger import intentions as intentions_of
+from reconciler.ledger import payments as payments_of
 from reconciler.ledger import prune as prune_of
+from reconciler.ledger import size as size_of
 from reconciler.ledger import story as story_of
+from reconciler.ledger import telling as telling_of
 from reconciler.ledger import walk as walk_of
 from reconciler.ledger import watches as watches_of
 from reconciler.ledger.engine import Engines, open_engines, translated
@@ -25,17 +33,23 @@ from reconciler.ledger.schema import bring_up
 from reconciler.ledger.tables import marks
 from reconciler.ledger.values import chunks, from_us_or_none
 from reconciler.ports import (
+    NO_CASE,
+    TOLD_AT_ONCE_MAX,
     Acted,
     Batch,
     Begun,
     Case,
     CaseAct,
     CaseId,
+    CaseNews,
     CaseOutcome,
+    Ends,
     HeldUp,
     Intention,
     IntentionId,
+    Look,
     NewWatch,
+    OpenCases,
     OpenIntention,
     Outcome,
     Question,
@@ -176,6 +190,11 @@ class SqlLedger:
         async with self._reading() as connection:
             return await intentions_of.settled(connection, since)
 
+    async def payments(self, since: datetime, limit: int) -> Payments:
+        """Say when buyers have paid."""
+        async with self._reading() as connection:
+            return await payments_of.payments(connection, since, limit)
+
     async def story(self, number: str) -> Story:
         """Give everything about the orders with this order_no, out_trade_no or key."""
         async with self._reading() as connection:
@@ -220,10 +239,17 @@ class SqlLedger:
             if after is None:
                 return
 
-    async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
-        """List cases, oldest first."""
+    async def cases(
+        self, *, with_ended: bool = False, kind: CaseKind | None = None, after: CaseId = NO_CASE, limit: int = 1000
+    ) -> Sequence[Case]:
+        """List cases, of one kind where it is named, oldest first, from the one behind `after` on."""
         async with self._reading() as connection:
-            return await cases_of.listed(connection, limit, with_ended=with_ended)
+            return await cases_of.listed(connection, limit, with_ended=with_ended, kind=kind, after=after)
+
+    async def open_cases(self) -> Mapping[CaseKind, OpenCases]:
+        """Count the open cases by kind, in one statement, by the index."""
+        async with self._reading() as connection:
+            return await cases_of.opened(connection)
 
     async def case(self, case: CaseId) -> Case | None:
         """Give one case."""
@@ -235,6 +261,28 @@ class SqlLedger:
         async with self._pen.writing() as page:
             return await acts_of.handle(page, acts, now)
 
+    async def news(self, look: Look) -> CaseNews:
+        """Give what somebody is to be told of cases."""
+        async with self._reading() as connection:
+            return await telling_of.news(connection, look)
+
+    async def told(self, look: Look) -> int:
+        """Write that a target took what this look found, in short transactions; give the number of cases."""
+        told = 0
+        while told < TOLD_AT_ONCE_MAX:
+            async with self._pen.writing() as page:
+                ids = await telling_of.next_told(page.connection, look)
+                if not ids:
+                    break
+                await telling_of.tell(page, look, ids)
+            told += len(ids)
+        return told
+
+    async def untold(self) -> int:
+        """Count the open cases that no target has taken yet."""
+        async with self._reading() as connection:
+            return int((await connection.execute(telling_of.untold())).scalar_one())
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
         async with self._reading() as connection:
@@ -245,11 +293,29 @@ class SqlLedger:
         async with self._reading() as connection:
             return await watches_of.held_up(connection, channel, now)
 
+    async def ends(self, since: datetime, until: datetime) -> Mapping[ChannelName, Ends]:
+        """Say by channel what became of payments within some time."""
+        async with self._reading() as connection:
+            return await figures_of.ends(connection, since, until)
+
+    async def stuck(self) -> int:
+        """Count what is confirmed and not moved, and the open cases."""
+        async with self._reading() as connection:
+            return await figures_of.stuck(connection)
+
     async def head(self) -> tuple[int, str]:
         """Give the chain's head: the last entry's number and hash (0 and 64 zeros before the first)."""
         async with self._reading() as connection:
             head = await head_of(connection)
             return head.id, head.hash
+
+    async def size(self) -> size_of.LedgerSize:
+        """Say how much room it takes, as far as that is known without reading it."""
+        if self._engines.server is not None:
+            async with self._reading() as connection:
+                return await size_of.of_server(connection)
+        with translated(self._engines):
+            return await asyncio.to_thread(size_of.of_file, Path(self._engines.where))
 
     async def prune(self, before: datetime) -> int:
         """Delete what is from before that time and needed no more, in short transactions; give the number of rows."""

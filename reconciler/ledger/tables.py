@@ -154,8 +154,21 @@ cases = Table(
     Column("snoozed_until", BigInteger),
     # 1 while it is open, NULL after: one open case per order and kind.
     Column("open", SmallInteger),
+    # The order's, when the case was opened.
+    Column("amount_fen", BigInteger),
+    Column("currency", exact(8)),
+    # The number of the entry that opened it, until a target took the news of it; 0 for what was open before v0006.
+    Column("untold", BigInteger),
+    # The number of the entry that ended it, until a target took that news; NULL where nobody was told that it opened.
+    Column("end_untold", BigInteger),
+    Column("told_at", BigInteger),
+    # When somebody is to be reminded of it: a day after it was told of, not before snoozed_until; NULL once it ended.
+    Column("remind_at", BigInteger),
     UniqueConstraint("order_key", "kind", "open", name="cases_open_one"),
     Index("cases_open", "open", "id"),
+    Index("cases_untold", "untold"),
+    Index("cases_end_untold", "end_untold"),
+    Index("cases_remind", "remind_at"),
     sqlite_autoincrement=True,
     mysql_engine="InnoDB",
 )

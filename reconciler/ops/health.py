@@ -14,14 +14,24 @@ HEADER_BYTES_MAX = 8190
 
 
 class HealthServer:
-    """Answers while the loop turns: that alone is what /healthz says.
+    """Answers whoever asks; what it says is up to those who know.
 
-    `unready` gives the reasons why the daemon does not do its work now; none means ready, as leader or as standby.
+    `unwell` gives the reasons why the process should be ended and started again, `unready` those why it does not do
+    its work now. None means well, or ready in its `role`.
     """
 
-    def __init__(self, metrics: Metrics, unready: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        unwell: Callable[[], Sequence[str]],
+        unready: Callable[[], Sequence[str]],
+        role: Callable[[], str],
+    ) -> None:
         self._metrics = metrics
+        self._unwell = unwell
         self._unready = unready
+        self._role = role
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -60,17 +70,20 @@ class HealthServer:
             self._runner = None
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
+        return _said("alive", "not alive", self._unwell())
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        reasons = self._unready()
-        if not reasons:
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text="".join(f"not ready: {reason}\n" for reason in reasons))
+        return _said(f"ready: {self._role()}", "not ready", self._unready())
 
     async def _exposition(self, request: web.Request) -> web.Response:
         body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _said(well: str, not_well: str, reasons: Sequence[str]) -> web.Response:
+    if not reasons:
+        return web.Response(text=f"{well}\n")
+    return web.Response(status=503, text="".join(f"{not_well}: {reason}\n" for reason in reasons))
 
 
 async def _without_server_header(_request: web.Request, response: web.StreamResponse) -> None:

@@ -17,6 +17,7 @@ import structlog
 from reconciler.events import Event
 from reconciler.ops.capture import Capture
 from reconciler.ops.clock import SystemClock
+from reconciler.ops.crowd import Crowd
 from reconciler.ops.journald import Journal, is_our_stderr
 from reconciler.ops.line import TRACEBACK, Record, console, json_line
 from reconciler.ops.mask import Mask
@@ -59,6 +60,7 @@ class Log:
         self._sink = sink
         self._clock = clock
         self._mask = Mask()
+        self._crowd = Crowd(clock)
         processors: list[structlog.typing.Processor] = [_plain_values, self._masked, _bounded_values, _record]
         self._logger = _Logger(sink, processors, {})
         self._capture = Capture(self.emit, self._mask.text, clock)
@@ -70,15 +72,27 @@ class Log:
         return self._sink.lost
 
     def emit(self, event: Event) -> None:
-        """Write one event."""
-        self._logger.emit(event, self._clock.now())
+        """Write one event, or count it where it comes in a crowd."""
+        self.tidy()
+        if self._crowd.lets_pass(event):
+            self._logger.emit(event, self._clock.now())
+
+    def tidy(self, *, at_once: bool = False) -> None:
+        """Write the lines that stand for what was counted, where their time has come. To be called now and then."""
+        for more in self._crowd.over(at_once=at_once):
+            self._logger.emit(more, self._clock.now())
 
     def never_print(self, values: Iterable[str | bytes]) -> None:
         """Put stars where one of these secrets would stand, from now on."""
         self._mask.never_print(values)
 
+    def masked(self, text: str) -> str:
+        """Give a text as it may be printed: for what is told to people by another way than this log."""
+        return self._mask.text(text)
+
     def close(self) -> None:
-        """Give `logging` and `warnings` back, and let go of journald."""
+        """Write what was counted, give `logging` and `warnings` back, and let go of journald."""
+        self.tidy(at_once=True)
         self._capture.remove()
         self._sink.close()
 

@@ -39,7 +39,7 @@ class MeasuredGateway:
         """Ask, and count each answer with the time it took."""
         replies = await self._gateway.ask(out_trade_nos)
         for reply in replies:
-            self._metrics.asked(self.channel, reply.answer, reply.duration_ms / MS_PER_S)
+            self._metrics.channels.asked(self.channel, reply.answer, reply.duration_ms / MS_PER_S)
         return replies
 
     async def close_trade(self, out_trade_no: str) -> CloseReply:

@@ -19,6 +19,8 @@ class Notify:
         self._address = None if address is None else _socket_address(address)
         self.watchdog_s = watchdog_s if self._address is not None else None
         """Silence longer than this has the service killed; None where no watchdog watches."""
+        self.remark = ""
+        """What each status ends with, until it is taken back."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Notify:
@@ -32,7 +34,7 @@ class Notify:
 
     def ready(self, status: str = "") -> bool:
         """Say that start-up, or a reload, is over."""
-        return self._send("READY=1", *_status(status))
+        return self._send("READY=1", *self._status(status))
 
     def reloading(self, monotonic_s: float) -> bool:
         """Say that a reload has begun, at this time of `Clock.monotonic`; `ready` ends it."""
@@ -40,11 +42,11 @@ class Notify:
 
     def stopping(self, status: str = "") -> bool:
         """Say that the service is on its way out."""
-        return self._send("STOPPING=1", *_status(status))
+        return self._send("STOPPING=1", *self._status(status))
 
     def status(self, text: str) -> bool:
         """Set the line that `systemctl status` shows."""
-        return self._send(*_status(text))
+        return self._send(*self._status(text))
 
     def watchdog(self) -> bool:
         """Say that the service is alive."""
@@ -53,6 +55,12 @@ class Notify:
     def more_time(self, length: timedelta) -> bool:
         """Ask for more time to start or stop, counted from now: a long migration of the ledger."""
         return self._send(f"EXTEND_TIMEOUT_USEC={length // timedelta(microseconds=1)}")
+
+    def _status(self, text: str) -> tuple[str, ...]:
+        one_line = " ".join(text.split())
+        remark = f"; {self.remark}" if one_line and self.remark else ""
+        one_line = one_line[: STATUS_LENGTH_MAX - len(remark)] + remark
+        return (f"STATUS={one_line}",) if one_line else ()
 
     def _send(self, *words: str) -> bool:
         """Send the words; False where nobody listens."""
@@ -80,8 +88,3 @@ def _watchdog_s(environment: Mapping[str, str]) -> float | None:
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / MICROSECONDS
-
-
-def _status(text: str) -> tuple[str, ...]:
-    one_line = " ".join(text.split())[:STATUS_LENGTH_MAX]
-    return (f"STATUS={one_line}",) if one_line else ()

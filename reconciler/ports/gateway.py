@@ -47,6 +47,11 @@ class Gateway(Protocol):
 class Pacer(Protocol):
     """One channel's rate, concurrency and breaker."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker keeps us from asking, but for a probe now and then."""
+        ...
+
     def room(self) -> int:
         """How many asks may be started now; 0 while the breaker is open."""
         ...

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History
+from reconciler.domain.learning import Payments
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ports.acts import Acted, CaseAct
 from reconciler.ports.records import (
+    NO_CASE,
     Batch,
     Begun,
     Case,
     CaseId,
     CaseOutcome,
+    Ends,
     HeldUp,
     Intention,
     IntentionId,
     NewWatch,
+    OpenCases,
     OpenIntention,
     Outcome,
     Question,
@@ -28,6 +33,7 @@ from reconciler.ports.records import (
     Watch,
     WatchCounts,
 )
+from reconciler.ports.telling import CaseNews, Look
 
 
 class Ledger(Protocol):
@@ -110,12 +116,25 @@ class Ledger(Protocol):
         """Count what was settled since that time: by the index, so that it may be asked before each settlement."""
         ...
 
+    async def payments(self, since: datetime, limit: int) -> Payments:
+        """Say when buyers have paid: of the newest settlements and ended watches since then, `limit` of each at most.
+
+        A delay is known of what was settled by us: from the attempt's creation to the gateway's time of payment.
+        """
+        ...
+
     async def story(self, number: str) -> Story:
         """Give everything about the orders with this order_no, out_trade_no or key."""
         ...
 
-    async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
-        """List cases, oldest first."""
+    async def cases(
+        self, *, with_ended: bool = False, kind: CaseKind | None = None, after: CaseId = NO_CASE, limit: int = 1000
+    ) -> Sequence[Case]:
+        """List cases, of one kind where it is named, oldest first, from the one behind `after` on."""
+        ...
+
+    async def open_cases(self) -> Mapping[CaseKind, OpenCases]:
+        """Count the open cases by kind, in one statement, by the index: there may be a hundred thousand."""
         ...
 
     async def case(self, case: CaseId) -> Case | None:
@@ -126,12 +145,32 @@ class Ledger(Protocol):
         """Write what a person does with cases, all in one transaction, an entry each; one outcome per act, in order."""
         ...
 
+    async def news(self, look: Look) -> CaseNews:
+        """Give what somebody is to be told of cases. The reminder is empty before a day has passed for any of them."""
+        ...
+
+    async def told(self, look: Look) -> int:
+        """Write that a target took what this look found; give the number of cases. Others stay untold."""
+        ...
+
+    async def untold(self) -> int:
+        """Count the open cases that no target has taken yet."""
+        ...
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
         ...
 
     async def held_up(self, channel: ChannelName, now: datetime) -> HeldUp:
         """Say how many orders of a channel wait for an ask that is overdue, or whose last one came to nothing."""
+        ...
+
+    async def ends(self, since: datetime, until: datetime) -> Mapping[ChannelName, Ends]:
+        """Say by channel what became of payments from `since` to before `until`; a channel without any is left out."""
+        ...
+
+    async def stuck(self) -> int:
+        """Count the orders that are confirmed and not moved, and the open cases: up to `STUCK_MAX`."""
         ...
 
     async def head(self) -> tuple[int, str]:

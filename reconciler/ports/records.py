@@ -9,13 +9,15 @@ from enum import Enum
 from typing import Final, NewType
 
 from reconciler.domain.answer import Evidence, VerifyingKey
-from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.case import APART, CaseKind, Fact
 from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey
 
 WatchId = NewType("WatchId", int)
 IntentionId = NewType("IntentionId", str)
 CaseId = NewType("CaseId", int)
+NO_CASE: Final = CaseId(0)
+"""Before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class CaseReport:
     facts: tuple[Fact, ...] = ()
     evidence: Evidence | None = None
     key: VerifyingKey | None = None
+    amount: Money | None = None
+    """The order's, where its row could be read: for whoever is told."""
     only_new: bool = False
     """Say nothing where such a case is open already: it may know more by now."""
 
@@ -159,6 +163,8 @@ class Case:
     """Nobody is reminded of it before; None where nobody put it off."""
     digest: str = ""
     """Names the question (`digest_of` its kind and facts): what a person is shown, and waves through or resolves."""
+    amount: Money | None = None
+    """The order's when the case was opened; None where it could not be read, and for cases of earlier versions."""
     approved: bool = False
     """A person waved this very question through, and the order has not been moved since."""
 
@@ -171,6 +177,12 @@ class EndCases:
     ending: str
     out_trade_no: str = ""
     """Only cases about this number, or about none: what is asked about other money stays open. Empty: all."""
+    kind: CaseKind | None = None
+    """Only this kind; None: every kind that a payment answers (not `APART`)."""
+
+    def is_about(self, kind: CaseKind) -> bool:
+        """Whether it ends cases of a kind."""
+        return kind not in APART if self.kind is None else kind is self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +287,15 @@ class WatchCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCases:
+    """The open cases of one kind, for `status`, the summary and the metrics."""
+
+    count: int
+    oldest_at: datetime
+    """When the oldest of them was opened, for the first time where it was reopened."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldUp:
     """What a trouble of a channel means: the orders whose asks are overdue, or came to nothing last time."""
 
@@ -285,6 +306,26 @@ class HeldUp:
 
 
 HELD_UP_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What became of a channel's payments within some time."""
+
+    lost: int = 0
+    """Attempts whose order we moved: the callback had not."""
+    arrived: int = 0
+    """Attempts whose order the shop's own callback had moved."""
+    mismatches: int = 0
+    """Cases (`MISMATCHES`) that were opened."""
+
+
+MOVED_BY_US: Final = frozenset({"settled"})
+MOVED_BY_THE_SHOP: Final = frozenset({"done", Outcome.CALLBACK_WON.value})
+"""The last decisions on watches that ended with the order paid: by us, and by the shop's own callback."""
+WAITING_TO_SETTLE: Final = frozenset({"would_settle", "settle_waits", "row_busy"})
+"""The last decisions on open watches whose payment is confirmed and whose order has not been moved."""
+STUCK_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)

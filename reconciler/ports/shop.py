@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType, Protocol
@@ -108,6 +108,14 @@ class Shop(Protocol):
         """Read the next rows of the walk (from `before` on) whose state is paid, and on the primary is so still.
 
         By the order table alone: new attempts of an old order do not bring it back. May raise ReplicaUnavailable.
+        """
+        ...
+
+    async def resting(self, statuses: Collection[str], after: Position, limit: int) -> Page:
+        """Read the next rows of the walk (from `before` on) that have one of these statuses, on the primary still.
+
+        Statuses are the shop's own values, as `Order.status` shows them; one that the column cannot hold is on no row.
+        By the order table alone, and without attempts. May raise ReplicaUnavailable.
         """
         ...
 

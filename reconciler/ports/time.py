@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.events import Event
+if TYPE_CHECKING:
+    from reconciler.events import Event  # every event comes with it, and who reads the ledger needs none
 
 
 class Clock(Protocol):

@@ -170,6 +170,7 @@ def _queried(trade: Trade, state: State) -> Mapping[str, object]:
         fields |= {"buyer_pay_amount": paid, "receipt_amount": paid, "invoice_amount": paid}
         fields |= {"send_pay_date": beijing_text(trade.paid_at)}
         fields |= {"fund_bill_list": [{"amount": paid, "fund_channel": "ALIPAYACCOUNT"}]}
+        fields |= {"trans_currency": "HKD"} if trade.twist is Twist.OTHER_CURRENCY else {}
     return fields
 
 

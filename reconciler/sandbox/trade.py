@@ -34,6 +34,7 @@ class Twist(StrEnum):
 
     OTHER_MERCHANT = "other_merchant"
     """WeChat: paid to somebody else. Alipay: not ours, so it does not exist (gateways.md 1.8)."""
+    OTHER_CURRENCY = "other_currency"
     UNKNOWN_STATE = "unknown_state"
     UNDATED = "undated"
     """Alipay: the answer shows nothing of the payment, so that only the refund query tells what was refunded."""

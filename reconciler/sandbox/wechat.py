@@ -118,7 +118,7 @@ class Wechat:
                 "amount": {
                     "total": trade.amount_fen,
                     "payer_total": trade.amount_fen,
-                    "currency": "CNY",
+                    "currency": "HKD" if trade.twist is Twist.OTHER_CURRENCY else "CNY",
                     "payer_currency": "CNY",
                 },
             }

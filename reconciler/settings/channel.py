@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
@@ -75,8 +76,9 @@ def _is_host(host: str) -> bool:
     return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be this machine."""
+    """Whether a host name or address can only be this machine. Every request asks, about the same few."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -105,7 +107,7 @@ class ChannelSettings(Strict):
     def problems(self) -> Iterable[tuple[str, str]]:
         """Name each field whose loaded secret is of no use, and say what is wrong without the value.
 
-        Called in the third pass, when every Secret of the table has been loaded.
+        Called in the third pass, when every Secret of the table has been loaded; not for commands that ask no gateway.
         """
         return ()
 

@@ -12,14 +12,16 @@ from reconciler.settings.secret import Secret, SecretError
 from reconciler.settings.types import Strict
 
 
-def credential_problems(draft: Draft) -> Iterator[Problem]:
-    """Load every secret that the file names, of tables with faults too, and let each channel try its own."""
+def credential_problems(draft: Draft, *, asks: bool = True) -> Iterator[Problem]:
+    """Load every secret that the file names, of tables with faults too; `asks`: and let each channel try its own."""
     for path, model in draft.models.items():
         table = draft.tables.get(path)
         private = model.private_fields if issubclass(model, ChannelSettings) else frozenset()
         found = list(_table_problems(draft, path, model, private))
         yield from found
-        if not found and isinstance(table, ChannelSettings) and draft.is_clean(*map(str, path)):
+        if not asks or found or not isinstance(table, ChannelSettings):
+            continue
+        if draft.is_clean(*map(str, path)):
             for key, text in table.problems():
                 yield Problem(dotted((*path, key)), text)
 
@@ -46,6 +48,11 @@ def _secrets(draft: Draft, path: Path, model: type[Strict], key: str) -> Iterato
         yield (*path, key), value
     elif isinstance(value, tuple):
         yield from (((*path, key, place), each) for place, each in enumerate(value) if isinstance(each, Secret))
+    elif isinstance(value, Mapping):
+        for name, listed in value.items():
+            for place, each in enumerate(listed if isinstance(listed, tuple) else ()):
+                if isinstance(each, Secret):
+                    yield (*path, key, name, place), each
 
 
 def _reference(raw: object, path: Path, model: type[Strict], key: str) -> Secret | None:

@@ -21,9 +21,12 @@ _DAY = timedelta(days=1)
 Gateways = Mapping[str, type[ChannelSettings]]
 
 
-def load(path: Path, gateways: Gateways, *, mode: Mode | None = None) -> Settings:
-    """Read and check a file; `mode` overrides the file's. Raises ConfigurationError with all that is wrong."""
-    return parse(_text(path), gateways, mode=mode, source=str(path))
+def load(path: Path, gateways: Gateways, *, mode: Mode | None = None, asks: bool = True) -> Settings:
+    """Read and check a file; `mode` overrides the file's. Raises ConfigurationError with all that is wrong.
+
+    Whoever asks no gateway (`asks=False`) is not kept away by a key that is of no use: it is read, but not tried.
+    """
+    return check(_toml(_text(path), str(path)), gateways, mode=mode, asks=asks)
 
 
 def parse(text: str, gateways: Gateways, *, mode: Mode | None = None, source: str = "configuration") -> Settings:
@@ -31,12 +34,12 @@ def parse(text: str, gateways: Gateways, *, mode: Mode | None = None, source: st
     return check(_toml(text, source), gateways, mode=mode)
 
 
-def check(raw: Mapping[str, object], gateways: Gateways, *, mode: Mode | None = None) -> Settings:
+def check(raw: Mapping[str, object], gateways: Gateways, *, mode: Mode | None = None, asks: bool = True) -> Settings:
     """Check a file's tables, credentials included. Raises ConfigurationError with all that is wrong."""
     tables, unknown = with_preset(raw if mode is None else {**raw, "mode": mode})
     draft = understand(tables, gateways)
     draft.problems.extend(unknown)
-    passes = (draft.problems, rule_problems(draft), credential_problems(draft))
+    passes = (draft.problems, rule_problems(draft), credential_problems(draft, asks=asks))
     problems = [problem for each in passes for problem in sorted(set(each))]
     settings = draft.tables.get(())
     if problems or not isinstance(settings, Settings):

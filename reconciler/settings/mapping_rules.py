@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.settings.channel import text_of_shop_value
 from reconciler.settings.columns import ShopValue
 from reconciler.settings.draft import Draft
 from reconciler.settings.mapping import AttemptsMapping, OrdersMapping, StatesMapping
-from reconciler.settings.problems import Problem, dotted
+from reconciler.settings.problems import Problem, dotted, key_text
 
 _ORDERS = ("shop", "orders")
 _NUMBERS = ("key", "order_no", "out_trade_no")
@@ -22,6 +22,8 @@ def mapping_problems(draft: Draft) -> Iterator[Problem]:
     attempts = draft.table(AttemptsMapping, "shop", "attempts")
     if states is not None:
         yield from _states(states, is_clean=draft.is_clean(*_ORDERS, "states"))
+        if draft.is_clean(*_ORDERS, "states"):
+            yield from _limits(draft, states)
     if orders is not None:
         yield from _distinct(_columns(orders))
         if orders.out_trade_no is None and attempts is None and draft.is_clean("shop"):
@@ -48,6 +50,17 @@ def _states(states: StatesMapping, *, is_clean: bool) -> Iterator[Problem]:
         yield Problem(dotted((*path, "settled_as")), "must be one of paid, written as it is there")
     if states.closed_as is not None and not _is_one_of(states.closed_as, states.closed):
         yield Problem(dotted((*path, "closed_as")), "must be one of closed, written as it is there")
+
+
+def _limits(draft: Draft, states: StatesMapping) -> Iterator[Problem]:
+    """Refuse a limit on a value that no order has: it would watch nothing, and nobody would be told."""
+    every = (*states.pending, *states.paid, *states.closed, *states.refunded)
+    known = dict.fromkeys(map(text_of_shop_value, every))
+    limits = draft.raw.get("processing_limits")
+    for status in limits if isinstance(limits, Mapping) else ():
+        if status not in known:
+            remedy = f"write one of {', '.join(map(key_text, known))}, or give it a state there"
+            yield Problem(dotted(("processing_limits", status)), f"is no value of shop.orders.states; {remedy}")
 
 
 def _is_one_of(value: ShopValue, values: tuple[ShopValue, ...]) -> bool:

@@ -7,10 +7,19 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SerializeAsAny
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from reconciler.domain.money import Money
 from reconciler.domain.policy import DEFAULT_AGES
+from reconciler.settings.alerts import AlertsSettings
 from reconciler.settings.channel import ChannelSettings
 from reconciler.settings.mapping import ShopSettings
 from reconciler.settings.secret import Secret
@@ -18,7 +27,8 @@ from reconciler.settings.types import Duration, SocketPath, Strict, Yuan, betwee
 from reconciler.settings.urls import Address, DatabaseUrl, Listen, WebUrl
 
 AGES_MAX = 64
-TARGETS_MAX = 20
+LEARNED = "learned"
+PER_ORDER_MAX = 20.0
 STATUSES_MAX = 100
 COUNT_MAX = 1_000_000
 RUN_MAX = 1000
@@ -41,6 +51,23 @@ def _ascending(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
     if any(later <= earlier for earlier, later in pairwise(ages)):
         raise ValueError('must grow from each age to the next, like ["30s", "1m", "2m"]')
     return ages
+
+
+class LearnedAges(tuple[timedelta, ...]):
+    """`ask.ages = "learned"`: the ages that hold until enough payments have been seen."""
+
+    __slots__ = ()
+
+
+def _or_learned(value: object, listed: ValidatorFunctionWrapHandler) -> tuple[timedelta, ...]:
+    if value == LEARNED:
+        return LearnedAges(DEFAULT_AGES)
+    ages: tuple[timedelta, ...] = listed(value)
+    return ages
+
+
+def _as_written(ages: tuple[timedelta, ...], listed: SerializerFunctionWrapHandler) -> object:
+    return LEARNED if isinstance(ages, LearnedAges) else listed(ages)
 
 
 class LedgerSettings(Strict):
@@ -69,9 +96,14 @@ class FindSettings(Strict):
 class AskSettings(Strict):
     """`[ask]`: when and how gateways are asked."""
 
-    ages: Annotated[tuple[Age, ...], Field(min_length=1, max_length=AGES_MAX), AfterValidator(_ascending)] = (
-        DEFAULT_AGES
-    )
+    ages: Annotated[
+        tuple[Age, ...],
+        Field(min_length=1, max_length=AGES_MAX),
+        AfterValidator(_ascending),
+        WrapValidator(_or_learned),
+        WrapSerializer(_as_written),
+    ] = DEFAULT_AGES
+    per_order: Annotated[float, Field(ge=0.5, le=PER_ORDER_MAX)] = 4.0
     late_from: Annotated[Duration, between(_NONE, _DECADE)] = _HOUR
     channels: Literal["recorded", "all"] = "recorded"
     timeout: Annotated[Duration, between(_MOMENT, _MINUTE)] = timedelta(seconds=5)
@@ -119,13 +151,6 @@ class HttpSettings(Strict):
     """None where the file says "off" (or "")."""
 
 
-class AlertsSettings(Strict):
-    """`[alerts]`: who is told."""
-
-    targets: Annotated[tuple[Secret, ...], Field(max_length=TARGETS_MAX, examples=['["credential:alerts"]'])] = ()
-    heartbeat_url: Secret | None = None
-
-
 class LogSettings(Strict):
     """`[log]`: how lines look; auto is journald under systemd, console on a terminal, else json."""
 
@@ -151,32 +176,8 @@ class Settings(Strict):
     settle: SettleSettings = SettleSettings()
     audit: AuditSettings = AuditSettings()
     processing_limits: Annotated[Mapping[str, Age], Field(max_length=STATUSES_MAX)] = Field(default_factory=dict)
-    """How long an order may stay in a status of the shop's own."""
+    """How long an order may stay in a status of the shop's own: one that `[shop.orders.states]` names."""
     http: HttpSettings = HttpSettings()
     alerts: AlertsSettings = AlertsSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()
-
-    def without_effect(self) -> tuple[str, ...]:
-        """Name the keys that the file sets and that this version takes no notice of, for one warning at start."""
-        return tuple(path for path, idle in WITHOUT_EFFECT.items() if _is_set(self, path.split("."), idle))
-
-
-ANY_VALUE = object()
-WITHOUT_EFFECT: Mapping[str, object] = {
-    "processing_limits": ANY_VALUE,
-    "alerts": ANY_VALUE,
-}
-"""Keys without effect in this version, each with the value that has none. A feature deletes its line."""
-
-
-def _is_set(table: Strict, path: list[str], idle: object) -> bool:
-    key, *rest = path
-    if key not in table.model_fields_set:
-        return False
-    value = getattr(table, key)
-    if rest:
-        return isinstance(value, Strict) and _is_set(value, rest, idle)
-    if isinstance(value, Strict):
-        return bool(value.model_fields_set)
-    return bool(value != {} if idle is ANY_VALUE else value == idle)

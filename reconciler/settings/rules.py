@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.settings.alerts import AlertsSettings
 from reconciler.settings.draft import Draft
 from reconciler.settings.mapping import AttemptsMapping, OrdersMapping, ShopSettings
 from reconciler.settings.mapping_rules import mapping_problems
@@ -22,6 +23,7 @@ def rule_problems(draft: Draft) -> Iterator[Problem]:
     yield from _times(draft)
     yield from mapping_problems(draft)
     yield from _settling(draft)
+    yield from _alerts(draft)
     yield from _columns_of_channels(draft)
     yield from _values_of_channels(draft)
     yield from _accounts(draft)
@@ -78,6 +80,15 @@ def _settling(draft: Draft) -> Iterator[Problem]:
         yield Problem("shop.orders.shared_payment", 'needs settle.by = "update": a webhook settles one order at a time')
     if settle.close and orders.states.closed_as is None:
         yield Problem("settle.close", "needs shop.orders.states.closed_as; name the status to write, one of closed")
+
+
+def _alerts(draft: Draft) -> Iterator[Problem]:
+    alerts = draft.table(AlertsSettings, "alerts")
+    if alerts is not None and alerts.also and not alerts.targets and draft.is_clean("alerts"):
+        text = (
+            "is told of some things only, and nobody of the rest; name somebody in alerts.targets, who is told of all"
+        )
+        yield Problem("alerts.also", text)
 
 
 def _columns_of_channels(draft: Draft) -> Iterator[Problem]:

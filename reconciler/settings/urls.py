@@ -138,6 +138,15 @@ def _address(value: object) -> Address | None:
     return Address(match[1] or match[2], int(match[3]))
 
 
+def is_web_url(value: str) -> bool:
+    """Whether a text, a secret's perhaps, is a URL that we would ask for: https, or http to a loopback address."""
+    try:
+        _web_url(value)
+    except ValueError:
+        return False
+    return True
+
+
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url)]
 WebUrl = Annotated[str, BeforeValidator(_web_url)]
 Listen = Annotated[Address | None, BeforeValidator(_address), PlainSerializer(lambda value: str(value or "off"))]

@@ -6,27 +6,34 @@ Two `MemoryLedger` over one `Shelf` are two processes over one database: the one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History
+from reconciler.domain.learning import Payments
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ports import (
+    NO_CASE,
     Acted,
     Batch,
     Begun,
     Case,
     CaseAct,
     CaseId,
+    CaseNews,
     CaseOutcome,
+    Ends,
     Entry,
     HeldUp,
     Intention,
     IntentionId,
     LedgerUnavailable,
+    Look,
     NewWatch,
+    OpenCases,
     OpenIntention,
     Outcome,
     Overtaken,
@@ -39,7 +46,7 @@ from reconciler.ports import (
     WatchCounts,
     WatchId,
 )
-from reconciler.testing import ledger_cases
+from reconciler.testing import ledger_cases, ledger_figures, ledger_past, ledger_telling
 from reconciler.testing.shelf import (
     ENTRY_KINDS,
     INTERRUPTIONS_MAX,
@@ -55,6 +62,7 @@ from reconciler.testing.shelf import (
     held_up_of,
     history_of,
     identity,
+    payments_of,
     wake,
 )
 
@@ -123,9 +131,10 @@ class MemoryLedger:
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
         """Take due watches."""
         contents = self._check()
-        due = [item for item in contents.open_at(channel) if item.due_at is not None and item.due_at <= now]
-        if not due or limit < 1:
+        first = contents.next_due(channel)
+        if first is None or first > now or limit < 1:
             return ()
+        due = [item for item in contents.open_at(channel) if item.due_at is not None and item.due_at <= now]
         trusted = [item for item in due if item.interruptions <= INTERRUPTIONS_MAX]
         due = trusted or [min(due, key=lambda item: (item.interruptions, item.watch.next_ask_at, item.watch.id))]
         due.sort(key=lambda item: (item.watch.attempt.created_at, item.watch.id), reverse=True)
@@ -138,6 +147,7 @@ class MemoryLedger:
                 taken = contents.watches[item.watch.id]
                 taken.leased_until = until
                 taken.interruptions += 1
+                contents.awake(taken)
         return [item.watch for item in due]
 
     async def free_leases(self) -> int:
@@ -146,11 +156,12 @@ class MemoryLedger:
             left = [item for item in contents.watches.values() if item.leased_until and not item.watch.ended_at]
             for item in left:
                 item.leased_until = None
+                contents.awake(item)
             return len(left)
 
     async def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when the next one is due."""
-        return min((item.due_at for item in self._read().open_at(channel) if item.due_at), default=None)
+        return self._read().next_due(channel)
 
     async def wake(self, order_keys: Sequence[OrderKey], at: datetime) -> None:
         """Make these orders' watches due."""
@@ -245,26 +256,25 @@ class MemoryLedger:
         ]
         return Settled(sum(len(item.keys) for item in ours), sum(item.intention.amount.fen for item in ours))
 
+    async def payments(self, since: datetime, limit: int) -> Payments:
+        """Say when buyers have paid."""
+        return payments_of(self._read(), since, limit)
+
     async def story(self, number: str) -> Story:
         """Tell the story."""
-        contents = self._read()
-        attempts = [item.watch.attempt for item in contents.watches.values()]
-        named = [(a.order_key, a.order_no, a.out_trade_no) for a in attempts]
-        named += [(c.order_key, c.order_no, c.out_trade_no) for c in contents.cases.values()]
-        named += [(e.entry.order_key or OrderKey(""), e.entry.order_no, e.entry.out_trade_no) for e in contents.entries]
-        keys = {names[0] for names in named if number in names}
-        return Story(
-            watches=tuple(item.watch for key in sorted(keys) for item in contents.watched(key)),
-            entries=tuple(e for e in contents.entries if e.entry.order_key in keys),
-            cases=tuple(case for case in contents.cases.values() if case.order_key in keys),
-            intentions=tuple(
-                as_open(i) for i in contents.intentions.values() if i.outcome is None and set(i.keys) & keys
-            ),
-        )
+        return ledger_past.story_of(self._read(), number)
 
-    async def cases(self, *, with_ended: bool = False, limit: int = 1000) -> Sequence[Case]:
+    async def cases(
+        self, *, with_ended: bool = False, kind: CaseKind | None = None, after: CaseId = NO_CASE, limit: int = 1000
+    ) -> Sequence[Case]:
         """List cases."""
-        return [case for case in self._read().cases.values() if with_ended or not case.ended_at][:limit]
+        known = sorted(self._read().cases.values(), key=lambda case: case.id)
+        found = [case for case in known if case.id > after and (with_ended or not case.ended_at)]
+        return [case for case in found if kind in {None, case.kind}][:limit]
+
+    async def open_cases(self) -> Mapping[CaseKind, OpenCases]:
+        """Count the open cases by kind."""
+        return ledger_cases.opened(self._read())
 
     async def case(self, case: CaseId) -> Case | None:
         """Give one case."""
@@ -276,6 +286,19 @@ class MemoryLedger:
             append = self._appending(contents, now)
             return [ledger_cases.handle(contents, act, now, append) for act in acts]
 
+    async def news(self, look: Look) -> CaseNews:
+        """Give what somebody is to be told of cases."""
+        return ledger_telling.news(self._read(), look)
+
+    async def told(self, look: Look) -> int:
+        """Write that it was told of."""
+        with self._writing() as contents:
+            return ledger_telling.told(contents, look)
+
+    async def untold(self) -> int:
+        """Count what no target has taken."""
+        return ledger_telling.untold(self._read())
+
     async def counts(self, now: datetime) -> WatchCounts:
         """Count the watches."""
         open_ = [item.due_at for item in self._read().watches.values() if item.due_at is not None]
@@ -286,6 +309,14 @@ class MemoryLedger:
         """Say what is held up."""
         return held_up_of(self._of(channel), now)
 
+    async def ends(self, since: datetime, until: datetime) -> Mapping[ChannelName, Ends]:
+        """Say what became of payments."""
+        return ledger_figures.ends(self._read(), since, until)
+
+    async def stuck(self) -> int:
+        """Count what is stuck."""
+        return ledger_figures.stuck(self._read())
+
     async def head(self) -> tuple[int, str]:
         """Give the chain's head."""
         return self._read().head
@@ -293,26 +324,7 @@ class MemoryLedger:
     async def prune(self, before: datetime) -> int:
         """Forget evidence and ended watches."""
         with self._writing() as contents:
-            waiting = {case.order_key for case in contents.cases.values() if not case.ended_at}
-            waiting |= {key for item in contents.intentions.values() if item.outcome is None for key in item.keys}
-            gone = [
-                item.watch.id
-                for item in contents.watches.values()
-                if item.watch.ended_at and item.watch.ended_at < before and item.watch.attempt.order_key not in waiting
-            ]
-            for watch in gone:
-                contents.forget_watch(watch)
-            kept = {
-                line.entry.evidence.digest()
-                for line in contents.entries
-                if line.entry.evidence and (line.at >= before or line.entry.order_key in waiting)
-            }
-            pruned = set()
-            for place, line in enumerate(contents.entries):
-                if line.entry.evidence and (digest := line.entry.evidence.digest()) not in kept:
-                    pruned.add(digest)
-                    contents.entries[place] = replace(line, entry=replace(line.entry, evidence=None, key=None))
-            return len(gone) + len(pruned)
+            return ledger_past.forget(contents, before)
 
     async def close(self) -> None:
         """Nothing to let go of."""

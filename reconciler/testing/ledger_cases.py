@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.domain.case import digest_of
+from reconciler.domain.case import CaseKind, digest_of
 from reconciler.ports import (
     Acted,
     Approve,
@@ -18,25 +18,36 @@ from reconciler.ports import (
     CaseReport,
     EndCases,
     Entry,
+    OpenCases,
     Reopen,
     Reported,
     Resolve,
     Snooze,
 )
+from reconciler.testing import ledger_telling
 from reconciler.testing.shelf import Contents
 
 Append = Callable[[Entry], None]
 """Chains one entry."""
 
 
+def opened(contents: Contents) -> dict[CaseKind, OpenCases]:
+    """Count the open cases by kind."""
+    moments: dict[CaseKind, list[datetime]] = {}
+    for case in contents.cases.values():
+        if not case.ended_at:
+            moments.setdefault(case.kind, []).append(case.opened_at)
+    return {kind: OpenCases(len(opened_at), min(opened_at)) for kind, opened_at in moments.items()}
+
+
 def report(contents: Contents, item: CaseReport, now: datetime, append: Append) -> CaseOutcome:
     """Open a case, repeat the open one, or keep silent."""
     digest = digest_of(item.kind, item.facts)
-    same = [case for case in contents.cases.values() if (case.order_key, case.kind) == (item.order_key, item.kind)]
+    same = [case for case in contents.cases_about(item.order_key) if case.kind == item.kind]
     for case in same:
         if not case.ended_at:
             if not item.only_new:
-                _repeat(contents, case, item, append)
+                _repeat(contents, case, item, now, append)
             return CaseOutcome(Reported.REPEATED, case.id)
     for case in reversed(same):
         if contents.resolved.get(case.id) == digest:
@@ -52,18 +63,21 @@ def report(contents: Contents, item: CaseReport, now: datetime, append: Append) 
         item.facts,
         now,
         digest=digest,
+        amount=item.amount,
     )
-    contents.cases[opened.id] = opened
+    contents.add_case(opened)
+    ledger_telling.opened(contents, opened.id)
     append(_reported("case_opened", opened.id, item))
     return CaseOutcome(Reported.OPENED, opened.id)
 
 
 def end(contents: Contents, item: EndCases, now: datetime, append: Append) -> None:
     """End an order's open cases."""
-    for case in list(contents.cases.values()):
-        about_it = not item.out_trade_no or case.out_trade_no in {"", item.out_trade_no}
-        if case.order_key == item.order_key and about_it and not case.ended_at:
+    for case in contents.cases_about(item.order_key):
+        about_it = item.is_about(case.kind) and (not item.out_trade_no or case.out_trade_no in {"", item.out_trade_no})
+        if about_it and not case.ended_at:
             contents.cases[case.id] = replace(case, ended_at=now, ending=item.ending, approved=False)
+            ledger_telling.ended(contents, case.id)
             append(_told("case_ended", case, {"ending": item.ending}))
 
 
@@ -88,8 +102,8 @@ def _refusal(contents: Contents, case: Case, act: CaseAct) -> Acted | None:
         case Reopen() if ended:
             rivals = [
                 other
-                for other in contents.cases.values()
-                if (other.order_key, other.kind) == (case.order_key, case.kind) and not other.ended_at
+                for other in contents.cases_about(case.order_key)
+                if other.kind == case.kind and not other.ended_at
             ]
             return Acted.RIVAL if rivals else None
         case Reopen():
@@ -113,13 +127,20 @@ def _write(contents: Contents, case: Case, act: CaseAct, now: datetime, append: 
             changed = replace(case, ended_at=case.ended_at or now, ending=ending, final=final, approved=False)
             changed = replace(changed, snoozed_until=None)
             contents.resolved[case.id] = case.digest
+            if not case.ended_at:
+                ledger_telling.ended(contents, case.id)
             told = _told("case_resolved", case, {"by": by, "note": note, "final": final})
         case Reopen(by=by):
             changed = replace(case, ended_at=None, ending="", final=False, snoozed_until=None, approved=False)
             contents.resolved.pop(case.id, None)
+            if case.ended_at:
+                ledger_telling.opened(contents, case.id)
+            else:
+                ledger_telling.woken(contents, case.id, now)
             told = _told("case_reopened", case, {"by": by})
         case Snooze(by=by, until=until):
             changed = replace(case, snoozed_until=until)
+            ledger_telling.put_off(contents, case.id, until)
             told = _told("case_snoozed", case, {"by": by, "until": until.isoformat()})
         case _:
             assert_never(act)
@@ -127,7 +148,7 @@ def _write(contents: Contents, case: Case, act: CaseAct, now: datetime, append: 
     append(told)
 
 
-def _repeat(contents: Contents, case: Case, item: CaseReport, append: Append) -> None:
+def _repeat(contents: Contents, case: Case, item: CaseReport, now: datetime, append: Append) -> None:
     repeated = replace(case, repeated=case.repeated + 1)
     digest = digest_of(item.kind, item.facts)
     if case.digest != digest:
@@ -135,6 +156,7 @@ def _repeat(contents: Contents, case: Case, item: CaseReport, append: Append) ->
             repeated, why=item.why, facts=item.facts, channel=item.channel, out_trade_no=item.out_trade_no
         )
         repeated = replace(repeated, digest=digest, approved=False, snoozed_until=None)
+        ledger_telling.woken(contents, case.id, now)
         append(_reported("case_repeated", case.id, item))
     contents.cases[case.id] = repeated
 

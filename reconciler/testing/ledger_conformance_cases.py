@@ -17,6 +17,7 @@ from reconciler.ports import (
     EndCases,
     Ledger,
     NewWatch,
+    OpenCases,
     Question,
     Reopen,
     Reported,
@@ -89,6 +90,15 @@ class CaseConformance(Leading):
         await ledger.record(Batch(cases=(report(),)), NOW)
         assert not (await _case(ledger, case.id)).approved, "and the old approval does not come back with the old facts"
 
+    async def test_what_no_payment_answers_is_ended_by_its_own_kind_alone(self, ledger: Ledger) -> None:
+        await ledger.record(Batch(cases=(report(kind=CaseKind.STALLED), report())), NOW)
+        assert (await _histories(ledger))[0].open_cases == {CaseKind.AMOUNT_MISMATCH}
+        await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "settled", "N1"),)), NOW)
+        assert [case.kind for case in await ledger.cases()] == [CaseKind.STALLED]
+        await ledger.record(Batch(cases=(report(),)), NOW)
+        await ledger.record(Batch(ends=(EndCases(OrderKey("1"), "moved on", kind=CaseKind.STALLED),)), NOW)
+        assert [case.kind for case in await ledger.cases()] == [CaseKind.AMOUNT_MISMATCH]
+
     async def test_an_approval_ends_with_its_case(self, ledger: Ledger) -> None:
         case = await _opened(ledger)
         await ledger.handle([Approve(case.id, BY)], NOW)
@@ -149,6 +159,34 @@ class CaseConformance(Leading):
         case = await _opened(ledger)
         await ledger.handle([Snooze(case.id, BY, LATER), Resolve(case.id, BY, "x")], NOW)
         assert (await _case(ledger, case.id)).snoozed_until is None
+
+    async def test_cases_are_listed_by_kind_and_page_by_page(self, ledger: Ledger) -> None:
+        other = replace(report("3"), kind=CaseKind.CURRENCY_MISMATCH)
+        await ledger.record(Batch(cases=(report("1"), other, report("2"), report("4"))), NOW)
+        listed = await ledger.cases(kind=CaseKind.AMOUNT_MISMATCH, limit=2)
+        assert [case.order_key for case in listed] == ["1", "2"]
+        rest = await ledger.cases(kind=CaseKind.AMOUNT_MISMATCH, after=listed[-1].id)
+        assert [case.order_key for case in rest] == ["4"]
+        assert [case.order_key for case in await ledger.cases(after=listed[0].id)] == ["3", "2", "4"]
+        await ledger.record(Batch(ends=(EndCases(OrderKey("2"), "settled"),)), LATER)
+        assert len(await ledger.cases(kind=CaseKind.AMOUNT_MISMATCH)) == 2
+        assert len(await ledger.cases(kind=CaseKind.AMOUNT_MISMATCH, with_ended=True)) == 3
+
+    async def test_open_cases_are_counted_by_kind_with_the_age_of_the_oldest(self, ledger: Ledger) -> None:
+        assert await ledger.open_cases() == {}
+        other = replace(report("3"), kind=CaseKind.CURRENCY_MISMATCH)
+        first, *_ = await ledger.record(Batch(cases=(report("1"), other)), NOW)
+        await ledger.record(Batch(cases=(report("1", theirs="97.00"), report("2"))), LATER)
+        mismatches = OpenCases(2, oldest_at=NOW)
+        assert await ledger.open_cases() == {
+            CaseKind.AMOUNT_MISMATCH: mismatches,
+            CaseKind.CURRENCY_MISMATCH: OpenCases(1, oldest_at=NOW),
+        }
+        await ledger.handle([Resolve(first.case, BY, "x")], LATER)
+        await ledger.record(Batch(ends=(EndCases(OrderKey("3"), "settled"),)), LATER)
+        assert await ledger.open_cases() == {CaseKind.AMOUNT_MISMATCH: OpenCases(1, oldest_at=LATER)}
+        await ledger.handle([Reopen(first.case, BY)], LATER)
+        assert (await ledger.open_cases())[CaseKind.AMOUNT_MISMATCH] == mismatches
 
 
 async def _opened(ledger: Ledger) -> Case:

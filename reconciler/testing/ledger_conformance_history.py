@@ -72,6 +72,7 @@ class HistoryConformance(Leading):
             [Question(first, "T1"), Question(second, "T1"), Question(second, "T2")]
         )
         assert own.settled == Settlement(CHANNEL, "N1", "T1")
+        assert own.settled.at == NOW
         assert (own.was_paid, own.transaction_moved) == (True, None)
         assert (others.settled, others.was_paid, others.transaction_moved) == (None, False, "1")
         assert unrelated.transaction_moved is None
@@ -181,6 +182,16 @@ class HistoryConformance(Leading):
         assert kept == [("old", False), ("new", True), ("both", True), ("both", True)]
         counted = await ledger.counts(NOW)
         assert (counted.open, counted.ended) == (1, 0)
+
+    async def test_pruning_spares_what_is_known_of_an_order_that_is_still_asked_about(self, ledger: Ledger) -> None:
+        other = replace(attempt("1"), out_trade_no="another number")
+        await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(other, NOW)], NOW)
+        first, second = await lease(ledger, 9)
+        await ledger.record(Batch(updates=(update(first, ended=True), update(second))), NOW)
+        assert await ledger.prune(LATER) == 0
+        assert len((await ledger.story("1")).watches) == 2
+        await ledger.record(Batch(updates=(update(second, ended=True),)), NOW)
+        assert await ledger.prune(LATER) == 2
 
     async def test_pruning_spares_what_an_open_question_needs(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from reconciler.domain.case import CaseKind
+from reconciler.domain.learning import Payments
 from reconciler.domain.order import OrderKey
 from reconciler.ports import (
     Batch,
@@ -17,6 +21,7 @@ from reconciler.ports import (
     IntentionId,
     Ledger,
     Mark,
+    NewWatch,
     Outcome,
     Reported,
     Resolve,
@@ -28,16 +33,45 @@ from reconciler.testing.ledger_examples import (
     NOW,
     OTHER,
     Leading,
+    attempt,
     begin,
     evidence,
     intention,
     kinds,
+    lease,
     report,
+    update,
 )
 
 
 class SettlingConformance(Leading):
     """A part of the suite."""
+
+    # when buyers pay
+
+    async def test_settlements_and_ended_watches_say_when_buyers_pay(self, ledger: Ledger) -> None:
+        """Order 1 is settled, 2 is seen paid, 3 ends unpaid, 4 is open; with 5 the callback won."""
+        new = [NewWatch(attempt(key, age_s=60 * int(key)), NOW) for key in "12345"]
+        await ledger.watch(new, NOW)
+        leased = {watch.attempt.order_key: watch for watch in await lease(ledger, 5)}
+        for key, outcome in (("1", Outcome.SETTLED), ("5", Outcome.CALLBACK_WON)):
+            begun = await begin(ledger, intention(key, transaction_id=f"T{key}"))
+            ended = replace(update(leased[OrderKey(key)], ended=True), shows_paid=True)
+            await ledger.conclude(begun, outcome, "done", Batch(updates=(ended,)), NOW)
+        paid = replace(update(leased[OrderKey("2")], ended=True), shows_paid=True)
+        unpaid = update(leased[OrderKey("3")], ended=True)
+        await ledger.record(Batch(updates=(paid, unpaid)), LATER)
+        assert await ledger.payments(NOW, 10) == Payments((timedelta(seconds=60),), orders=4, paid=3)
+        assert await ledger.payments(LATER, 10) == Payments((), orders=2, paid=1)
+        assert await ledger.payments(LATER + timedelta(seconds=1), 10) == Payments((), orders=0, paid=0)
+
+    async def test_of_many_payments_the_newest_are_looked_at(self, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt(key, age_s=60 * int(key)), NOW) for key in "123"], NOW)
+        for place, key in enumerate("213"):
+            begun = await begin(ledger, intention(key, transaction_id=f"T{key}"))
+            await ledger.conclude(begun, Outcome.SETTLED, "done", Batch(), NOW + timedelta(minutes=place))
+        seen = await ledger.payments(NOW, 2)
+        assert seen.delays == (timedelta(minutes=1), timedelta(minutes=3))
 
     # intentions
 

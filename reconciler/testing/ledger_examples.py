@@ -54,7 +54,8 @@ def evidence(mark: str = "1") -> Evidence:
 def report(key: str = "1", theirs: str = "98.00", kind: CaseKind = CaseKind.AMOUNT_MISMATCH) -> CaseReport:
     """Make a case report of order `key`."""
     facts = (Fact("amount", theirs, "99.00"), Fact("currency", "CNY", "CNY", agrees=True))
-    return CaseReport(kind, OrderKey(key), f"A{key}", CHANNEL, f"N{key}", "amounts differ", facts, evidence(key))
+    question = (kind, OrderKey(key), f"A{key}", CHANNEL, f"N{key}", "amounts differ", facts, evidence(key))
+    return CaseReport(*question, amount=Money(9900))
 
 
 def intention(*keys: str, transaction_id: str = "T1", channel: ChannelName = CHANNEL) -> Intention:

@@ -11,6 +11,8 @@ class FreePace:
     def __init__(self, space: int = 1000) -> None:
         self.space = space
         """How many asks may be under way at once."""
+        self.is_open = False
+        """What a test says of the breaker; it keeps nobody out."""
         self.inside = 0
         self.heard: list[Answer | None] = []
         """Every answer that a turn ended with, in order."""

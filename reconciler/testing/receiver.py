@@ -17,7 +17,7 @@ from datetime import timedelta
 from reconciler.domain.order import OrderKey, OrderState
 from reconciler.ports import Accepted, Clock, Move, Told
 from reconciler.shops.webhook.signing import message_id
-from reconciler.testing.shop import MemoryTable
+from reconciler.testing.shop import MemoryOrder, MemoryTable
 
 SHOP = "shop orders"
 
@@ -90,9 +90,9 @@ class MemoryReceiver:
         return behaviour.answer
 
     def move(self, key: OrderKey, move: Move) -> None:
-        """Store the id and move the order, in one transaction; not a second time."""
+        """Store the id and move the order, in one transaction; not a second time, nor what was closed once paid."""
         row, message = self.table.rows.get(key), message_id(SHOP, key)
-        if row is None or message in self.stored or row.state not in {OrderState.PENDING, OrderState.CLOSED}:
+        if row is None or message in self.stored or not _waits(row):
             return
         self.stored.add(message)
         self.moved[key] += 1
@@ -105,3 +105,8 @@ class MemoryReceiver:
         if script is None:
             return Behaviour()
         return script.popleft() if len(script) > 1 else script[0]
+
+
+def _waits(row: MemoryOrder) -> bool:
+    """Whether a shop's code completes it: unpaid, or closed without ever having been paid."""
+    return row.state is OrderState.PENDING or (row.state is OrderState.CLOSED and not row.transaction_id)

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from reconciler.domain.case import CaseKind
+from reconciler.domain.case import APART, CaseKind
 from reconciler.domain.history import History, KnownAttempt, Settlement
+from reconciler.domain.learning import Payments
 from reconciler.domain.order import Attempt, ChannelName, OrderKey
 from reconciler.ports import (
     HELD_UP_MAX,
@@ -82,6 +83,16 @@ class Intended:
 
 
 @dataclass(slots=True)
+class Telling:
+    """Who was told of a case: the numbers of entries that nobody was told of yet, and when to remind."""
+
+    untold: int | None = None
+    end_untold: int | None = None
+    is_told: bool = False
+    remind_at: datetime | None = None
+
+
+@dataclass(slots=True)
 class Contents:
     """Every table, and what finds its rows."""
 
@@ -91,6 +102,7 @@ class Contents:
     intentions: dict[IntentionId, Intended] = field(default_factory=dict)
     cases: dict[CaseId, Case] = field(default_factory=dict)
     resolved: dict[CaseId, str] = field(default_factory=dict)
+    telling: dict[CaseId, Telling] = field(default_factory=dict)
     entries: list[StoryEntry] = field(default_factory=list)
     numbered: int = 0
     _watches_of: dict[OrderKey, list[WatchId]] = field(default_factory=dict)
@@ -99,6 +111,9 @@ class Contents:
     _closings: dict[tuple[str, str, str], list[StoryEntry]] = field(default_factory=dict)
     _awake: dict[ChannelName, dict[WatchId, None]] = field(default_factory=dict)
     """Watches that are open, and some that were."""
+    _next_due: dict[ChannelName, datetime | None] = field(default_factory=dict)
+    """When a channel's next watch is due, where nothing was written to its watches since that was found out."""
+    _cases_of: dict[OrderKey, list[CaseId]] = field(default_factory=dict)
 
     @property
     def head(self) -> tuple[int, str]:
@@ -112,14 +127,17 @@ class Contents:
         self.awake(item)
 
     def awake(self, item: Watched) -> None:
-        """Note that a watch is open, or may be again."""
-        self._awake.setdefault(item.watch.attempt.channel, {})[item.watch.id] = None
+        """Note that a watch is open, or may be again, or is due at another time."""
+        channel = item.watch.attempt.channel
+        self._awake.setdefault(channel, {})[item.watch.id] = None
+        self._next_due.pop(channel, None)
 
     def forget_watch(self, watch: WatchId) -> None:
         """Drop it."""
         attempt = self.watches.pop(watch).watch.attempt
         self._watches_of[attempt.order_key].remove(watch)
         self._awake[attempt.channel].pop(watch, None)
+        self._next_due.pop(attempt.channel, None)
 
     def watched(self, key: OrderKey) -> list[Watched]:
         """Give an order's watches, the oldest first."""
@@ -131,6 +149,22 @@ class Contents:
         for watch in [watch for watch in awake if self.watches[watch].watch.ended_at]:
             del awake[watch]
         return [self.watches[watch] for watch in sorted(awake)]
+
+    def next_due(self, channel: ChannelName) -> datetime | None:
+        """Say when a channel's next open watch is due."""
+        if channel not in self._next_due:
+            dues = (item.due_at for item in self.open_at(channel))
+            self._next_due[channel] = min((due for due in dues if due), default=None)
+        return self._next_due[channel]
+
+    def add_case(self, case: Case) -> None:
+        """Keep a new case, to be found by its order too."""
+        self.cases[case.id] = case
+        self._cases_of.setdefault(case.order_key, []).append(case.id)
+
+    def cases_about(self, key: OrderKey) -> list[Case]:
+        """Give an order's cases, the oldest first."""
+        return [self.cases[case] for case in self._cases_of.get(key, ())]
 
     def add_intention(self, item: Intended) -> None:
         """Keep a new intention, to be found by its orders and its payment too."""
@@ -167,12 +201,15 @@ class Contents:
             intentions={name: replace(item) for name, item in self.intentions.items()},
             cases=dict(self.cases),
             resolved=dict(self.resolved),
+            telling={case: replace(item) for case, item in self.telling.items()},
             entries=list(self.entries),
             _watches_of={key: list(watches) for key, watches in self._watches_of.items()},
             _intentions_of={key: list(items) for key, items in self._intentions_of.items()},
             _spenders={payment: list(items) for payment, items in self._spenders.items()},
             _closings={about: list(lines) for about, lines in self._closings.items()},
             _awake={channel: dict(watches) for channel, watches in self._awake.items()},
+            _next_due=dict(self._next_due),
+            _cases_of={key: list(cases) for key, cases in self._cases_of.items()},
         )
 
 
@@ -262,13 +299,18 @@ def held_up_of(watched: Sequence[Watched], now: datetime) -> HeldUp:
     return HeldUp(min(len(orders), HELD_UP_MAX), min(since, default=None))
 
 
+def _settlement(item: Intended) -> Settlement:
+    moved = item.intention
+    return Settlement(moved.channel, moved.out_trade_no, moved.transaction_id, item.concluded_at)
+
+
 def history_of(contents: Contents, question: Question) -> History:
     """Give what is known beside one attempt."""
     attempt = question.watch.attempt
     key = attempt.order_key
     watched = contents.watched(key)
-    cases = [case for case in contents.cases.values() if case.order_key == key]
-    own = [item.intention for item in contents.intended(key) if item.outcome in MOVED]
+    cases = contents.cases_about(key)
+    own = [item for item in contents.intended(key) if item.outcome in MOVED]
     movers = [
         member
         for item in contents.spenders(attempt.channel, question.transaction_id)
@@ -284,7 +326,7 @@ def history_of(contents: Contents, question: Question) -> History:
             for item in watched
             if item.watch.attempt.number != attempt.number
         ),
-        settled=Settlement(own[-1].channel, own[-1].out_trade_no, own[-1].transaction_id) if own else None,
+        settled=_settlement(own[-1]) if own else None,
         transaction_moved=movers[0] if movers and key not in movers else None,
         was_paid=bool(own)
         or any(item.was_paid for item in watched)
@@ -294,7 +336,7 @@ def history_of(contents: Contents, question: Question) -> History:
             (item.last_verified for item in watched if item.watch.attempt.number == attempt.number), None
         ),
         resolved_for_good=any(case.final for case in cases),
-        open_cases=frozenset(case.kind for case in cases if not case.ended_at),
+        open_cases=frozenset(case.kind for case in cases if not case.ended_at) - APART,
         resolved=frozenset(contents.resolved[case.id] for case in cases if case.id in contents.resolved),
         approved=frozenset(
             case.digest for case in cases if case.approved and (case.channel, case.out_trade_no) == attempt.number
@@ -303,3 +345,19 @@ def history_of(contents: Contents, question: Question) -> History:
         close_outcome=str(ended.get("outcome", "")),
         close_refused=ended.get("refused") is True,
     )
+
+
+def payments_of(contents: Contents, since: datetime, limit: int) -> Payments:
+    """Say when buyers have paid: of the newest settlements and ended watches."""
+    settled = [
+        (item.concluded_at, max(item.intention.paid_at - watched.watch.attempt.created_at, timedelta(0)))
+        for item in contents.intentions.values()
+        if item.outcome is Outcome.SETTLED and item.concluded_at is not None and item.concluded_at >= since
+        for key in item.keys
+        for watched in contents.watched(key)
+        if watched.watch.attempt.number == (item.intention.channel, item.intention.out_trade_no)
+    ]
+    newest = sorted(settled, reverse=True)[:limit]
+    ended = [(item.watch.ended_at, item.was_paid) for item in contents.watches.values()]
+    last = sorted(((at, paid) for at, paid in ended if at is not None and at >= since), reverse=True)[:limit]
+    return Payments(tuple(sorted(delay for _, delay in newest)), len(last), sum(paid for _, paid in last))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict, Unpack
@@ -51,6 +51,8 @@ class MemoryOrder:
     """The shop's value; a channel's own name where the shop was built without values."""
     transaction_id: str | None = None
     paid_at: datetime | None = None
+    status: str = ""
+    """The shop's own value, where a state has several; empty: the state's name."""
     place: int = 0
     """Where it is in the walk: rows are walked in the order they were put."""
 
@@ -66,6 +68,7 @@ class Facts(TypedDict, total=False):
     channel: str | None
     transaction_id: str | None
     paid_at: datetime | None
+    status: str
 
 
 @dataclass(slots=True)
@@ -127,6 +130,7 @@ class MemoryShop:
         order_no: str = "",
         transaction_id: str | None = None,
         paid_at: datetime | None = None,
+        status: str = "",
     ) -> OrderKey:
         """Add a row at the end of the walk; its order_no is its number unless said otherwise."""
         self.table.places += 1
@@ -140,6 +144,7 @@ class MemoryShop:
             channel=channel,
             transaction_id=transaction_id,
             paid_at=paid_at,
+            status=status,
             place=self.table.places,
         )
         self.rows[row.key] = row
@@ -189,7 +194,7 @@ class MemoryShop:
     async def newest(self) -> Position:
         """Give the last row's place."""
         self._maybe_fail("newest")
-        return Position(str(max((row.place for row in self.rows.values()), default=0)))
+        return Position(str(max([row.place for row in self.rows.values()], default=0)))
 
     async def before(self, since: datetime) -> Position:
         """Give the place before the first row created since then."""
@@ -200,17 +205,24 @@ class MemoryShop:
     async def candidates(self, after: Position, limit: int) -> Page:
         """Read the next candidates."""
         self._maybe_fail("candidates")
-        return self._page(after, limit, _CANDIDATES)
+        return self._page(after, limit, lambda row: row.state in _CANDIDATES)
 
     async def paid(self, after: Position, limit: int) -> Page:
         """Read the next paid rows."""
         self._maybe_fail("paid")
-        return self._page(after, limit, (OrderState.PAID,))
+        return self._page(after, limit, lambda row: row.state is OrderState.PAID)
 
-    def _page(self, after: Position, limit: int, states: Sequence[OrderState]) -> Page:
+    async def resting(self, statuses: Collection[str], after: Position, limit: int) -> Page:
+        """Read the next rows of these statuses, without their attempts."""
+        self._maybe_fail("resting")
+        page = self._page(after, limit, lambda row: self._row(row).status in statuses)
+        return Page(tuple(Found(found.row) for found in page.found), page.next)
+
+    def _page(self, after: Position, limit: int, is_met: Callable[[MemoryOrder], bool]) -> Page:
         place = int(after or _BEGINNING)
-        ahead = sorted((row for row in self.rows.values() if row.place > place), key=lambda row: row.place)
-        rows = [row for row in ahead if row.state in states]
+        ahead = [row for row in self.rows.values() if row.place > place]
+        ahead.sort(key=lambda row: row.place)
+        rows = [row for row in ahead if is_met(row)]
         page = rows[:limit]
         following = page[-1].place if len(rows) >= limit else None
         is_last = following is None or following == ahead[-1].place
@@ -224,10 +236,12 @@ class MemoryShop:
     async def holders(self, out_trade_nos: Sequence[str]) -> Mapping[str, tuple[Row, ...]]:
         """Read every row that carries one of these numbers."""
         self._maybe_fail("holders")
+        wanted = set(out_trade_nos) - {""}
         held: dict[str, list[Row]] = defaultdict(list)
         for row in self.rows.values():
-            for number in {row.out_trade_no, *(attempt.out_trade_no for attempt in self.table.extra[row.key])}:
-                if number and number in out_trade_nos:
+            extra = self.table.extra.get(row.key, ())
+            if extra or row.out_trade_no in wanted:
+                for number in wanted & {row.out_trade_no, *(attempt.out_trade_no for attempt in extra)}:
                     held[number].append(self._row(row))
         return {number: tuple(rows) for number, rows in held.items()}
 
@@ -305,12 +319,12 @@ class MemoryShop:
         elif row.out_trade_no and not is_askable(row.out_trade_no):
             problem = "out_trade_no: is no number that a gateway can be asked about"
         if problem or row.amount is None:
-            return UnreadableOrder(row.key, row.order_no, row.state, row.state.value, problem)
+            return UnreadableOrder(row.key, row.order_no, row.state, row.status or row.state.value, problem)
         return Order(
             key=row.key,
             order_no=row.order_no,
             state=row.state,
-            status=row.state.value,
+            status=row.status or row.state.value,
             amount=row.amount,
             created_at=row.created_at,
             transaction_id=row.transaction_id or None,

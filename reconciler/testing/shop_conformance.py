@@ -5,75 +5,21 @@ Subclass `ShopConformance` in a test module, as `TestMyShop`, and override the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from datetime import datetime, timedelta
 
 import pytest
 
 from reconciler.domain.money import Money
-from reconciler.domain.order import ChannelName, Order, OrderKey, OrderState, UnreadableOrder
+from reconciler.domain.order import Order, OrderKey, OrderState, UnreadableOrder
 from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Position, RowBusy, Shop
+from reconciler.testing.shop_bench import ALIPAY, CHANNELS, IGNORED, PAGES_MAX, START, WECHAT, Given, ShopBench
+from reconciler.testing.shop_conformance_walks import StatusWalks
 from reconciler.testing.soon import soon
 
-ALIPAY: Final = ChannelName("alipay-main")
-WECHAT: Final = ChannelName("wechat-main")
-CHANNELS: Final[Mapping[ChannelName, tuple[str, ...]]] = {ALIPAY: ("3", "zfbf2f"), WECHAT: ("5",)}
-"""What a bench's shop is configured with."""
-IGNORED: Final = "7"
-START: Final = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
-PAGES_MAX: Final = 1000
+__all__ = ["CHANNELS", "IGNORED", "START", "Given", "ShopBench", "ShopConformance"]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A row as a test wants it. `amount_fen` None is NULL."""
-
-    out_trade_no: str
-    amount_fen: int | None = 9900
-    state: OrderState = OrderState.PENDING
-    created_at: datetime = START
-    channel: str | None = "3"
-    transaction_id: str | None = None
-    paid_at: datetime | None = None
-
-
-class ShopBench(Protocol):
-    """A shop with an empty table, `CHANNELS`, `IGNORED` and shared payments, and the table behind it."""
-
-    @property
-    def shop(self) -> Shop:
-        """The shop under test."""
-        ...
-
-    async def rival(self) -> Shop:
-        """Open the same table again, as a second daemon would. The bench releases it."""
-        ...
-
-    async def put(self, given: Given) -> OrderKey:
-        """Insert a row; its order_no is its number."""
-        ...
-
-    async def change(self, key: OrderKey, given: Given) -> None:
-        """Overwrite a row behind the shop's back."""
-        ...
-
-    async def remove(self, key: OrderKey) -> None:
-        """Delete a row."""
-        ...
-
-    def locking(self, key: OrderKey) -> AbstractAsyncContextManager[None]:
-        """Keep a row locked against writing, as another session's open transaction does."""
-        ...
-
-    async def snapshot(self) -> Mapping[OrderKey, object]:
-        """Give every row whole, comparable."""
-        ...
-
-
-class ShopConformance:
+class ShopConformance(StatusWalks):
     """The suite."""
 
     @pytest.fixture
@@ -329,28 +275,6 @@ class ShopConformance:
         assert isinstance(await bench.shop.close_order(moved), NotMoved)
         assert (await bench.shop.read([other]))[other].state is OrderState.PAID
 
-    @pytest.mark.parametrize("limit", [1, 2, 100])
-    async def test_a_walk_over_paid_rows_meets_each_of_them_once_in_order(self, bench: ShopBench, limit: int) -> None:
-        for state in OrderState:
-            for at in range(3):
-                await bench.put(Given(f"{state.value}-{at}", state=state, created_at=START + timedelta(minutes=at)))
-        met = await _all_paid(bench.shop, limit)
-        assert [found.row.order_no for found in met] == ["paid-0", "paid-1", "paid-2"]
-        assert all(found.row.state is OrderState.PAID for found in met)
-        assert [attempt.channel for found in met for attempt in found.attempts] == [ALIPAY] * 3
-
-    async def test_a_walk_over_no_paid_rows_ends(self, bench: ShopBench) -> None:
-        assert await _all_paid(bench.shop, 2) == []
-        for at in range(5):
-            await bench.put(Given(f"A{at}"))
-        assert await _all_paid(bench.shop, 2) == []
-
-    async def test_what_turned_paid_behind_a_walk_is_met_by_the_next(self, bench: ShopBench) -> None:
-        keys = [await bench.put(Given(f"A{at}")) for at in range(3)]
-        assert await _all_paid(bench.shop, 2) == []
-        await bench.change(keys[0], Given("A0", state=OrderState.PAID))
-        assert [found.row.key for found in await _all_paid(bench.shop, 2)] == [keys[0]]
-
     async def test_release_may_be_repeated(self, bench: ShopBench) -> None:
         assert await bench.shop.take_lock()
         await bench.shop.release()
@@ -365,19 +289,6 @@ async def _all(shop: Shop, limit: int = 3, since: datetime = START - timedelta(d
         if position is None:
             return met
         page = await shop.candidates(position, limit)
-        met += page.found
-        position = page.next
-    raise AssertionError("the walk does not end")
-
-
-async def _all_paid(shop: Shop, limit: int) -> list[Found]:
-    """Walk over the paid rows to the end of the table."""
-    met: list[Found] = []
-    position: Position | None = await shop.before(START - timedelta(days=1))
-    for _ in range(PAGES_MAX):
-        if position is None:
-            return met
-        page = await shop.paid(position, limit)
         met += page.found
         position = page.next
     raise AssertionError("the walk does not end")

@@ -82,6 +82,12 @@ class PacerConformance:
         pacer.leave(NotCreated())
         assert pacer.room() >= 1
 
+    async def test_the_breaker_is_closed_at_first_and_after_an_answer(self, pacer: Pacer) -> None:
+        assert not pacer.is_open
+        await pacer.enter()
+        pacer.leave(NotCreated())
+        assert not pacer.is_open
+
     async def test_a_turn_that_was_not_taken_cannot_be_given_back(self, pacer: Pacer) -> None:
         with pytest.raises(RuntimeError):
             pacer.leave(NotCreated())

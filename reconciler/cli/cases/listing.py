@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, TextIO
 
 import typer
 
@@ -16,33 +19,63 @@ from reconciler.cli.common import (
     fail,
     finish,
     iso,
+    length,
     print_json,
     read,
     reading,
     say,
     side_by_side,
 )
-from reconciler.domain.case import APPROVABLE
+from reconciler.domain.case import APPROVABLE, CaseKind
 from reconciler.exit import Exit
 from reconciler.ports import Case, CaseId, StoryEntry
 from reconciler.settings.model import Settings
+
+LIMIT: Final = 100
+LIMIT_IN_A_PIPE: Final = 1000
+LIMIT_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which cases to list."""
+
+    with_ended: bool
+    kind: CaseKind | None
+    after: CaseId
+    limit: int
 
 
 def list_(
     *,
     config: Config = None,
     ended: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    kind: Annotated[CaseKind | None, typer.Option("--kind", metavar="KIND", help="Of this kind only.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="So many. [default: 100; in a pipe 1000]"),
+    ] = None,
+    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Those behind this one.")] = 0,
     json: AsJson = False,
 ) -> None:
     """List the open cases, oldest first."""
-    found = finish(_cases(read(config), with_ended=ended))
+    is_for_a_person = sys.stdout.isatty() and not json
+    limit = limit or (LIMIT if is_for_a_person else LIMIT_IN_A_PIPE)
+    settings = read(config, asks=False)
+    found, more = finish(_cases(settings, Choice(with_ended=ended, kind=kind, after=CaseId(after), limit=limit)))
     if json:
         print_json([plain(case) for case in found])
-        return
-    if not found:
-        say("No cases." if ended else "No open cases.")
-        return
-    print_table(found)
+    elif found:
+        print_table(found)
+        if is_for_a_person:
+            print("Facts, and what to do: reconciler cases show ID")
+    else:
+        say(
+            f"No {'' if ended else 'open '}cases{f' {kind.value}' if kind else ''}{' after this one' if after else ''}."
+        )
+    if more:
+        chosen = f"{' --all' if ended else ''}{f' --kind {kind.value}' if kind else ''}"
+        print(f"… and {more} more: reconciler cases list{chosen} --after {found[-1].id}", file=_beside(is_for_a_person))
 
 
 def show(
@@ -52,7 +85,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show one case: facts side by side, evidence, history, and what to do."""
-    settings = read(config)
+    settings = read(config, asks=False)
     case, entries = finish(_case(settings, CaseId(number)))
     if case is None:
         fail(f"There is no case {number}. `reconciler cases list --all` has them all.", Exit.UNFINISHED)
@@ -60,11 +93,12 @@ def show(
         print_json({**plain(case), "entries": [plain_entry(entry) for entry in entries]})
         return
     say(f"case {case.id}   {case.kind.value}   {state_of(case)}")
-    say(f"order     {case.order_no or '-'}   key {case.order_key}")
+    amount = f"   {case.amount}" if case.amount else ""
+    say(f"order     {case.order_no or '-'}   key {case.order_key}{amount}")
     say(f"channel   {case.channel or '-'}   out_trade_no {case.out_trade_no or '-'}")
     times = "once more" if case.repeated == 1 else f"{case.repeated} more times"
     repeated = f", seen {times}" if case.repeated else ""
-    say(f"opened    {at(case.opened_at)}{repeated}")
+    say(f"opened    {at(case.opened_at)} ({length(datetime.now(UTC) - case.opened_at)} ago){repeated}")
     say(f"why       {case.why}")
     if case.facts:
         say()
@@ -79,6 +113,9 @@ def show(
     say("what to do")
     for line in _to_do(case, settings):
         say(f"  {line}")
+    if any(entry.entry.evidence for entry in entries):
+        order = case.order_no or case.order_key
+        say(f"  The gateway's answers as they arrived: reconciler ledger export --order {order}")
 
 
 def _to_do(case: Case, settings: Settings) -> Iterator[str]:
@@ -89,7 +126,10 @@ def _to_do(case: Case, settings: Settings) -> Iterator[str]:
     else:
         yield ADVICE[case.kind]
         if case.kind in APPROVABLE and settings.mode == "observe":
-            yield "In mode observe nothing is settled, and so nothing is approved: settle it by the shop's own means."
+            yield (
+                "Approving waits for mode enforce. In mode observe nothing is settled, and so nothing is approved:"
+                " until then, settle it by the shop's own means."
+            )
         elif case.kind in APPROVABLE:
             yield f"If it is to be settled all the same: reconciler cases approve {case.id}"
         yield f'When it has been dealt with: reconciler cases resolve {case.id} --note "what was done"'
@@ -108,10 +148,26 @@ def _said(entry: StoryEntry) -> str:
     return f"{by}{f': {words}' if words else ''}"
 
 
-async def _cases(settings: Settings, *, with_ended: bool) -> Sequence[Case]:
+def _beside(is_for_a_person: bool) -> TextIO:  # noqa: FBT001 # its only argument
+    """Say where to print what is no case: not where a program reads cases."""
+    return sys.stdout if is_for_a_person else sys.stderr
+
+
+async def _cases(settings: Settings, choice: Choice) -> tuple[Sequence[Case], str]:
+    """Give a page of cases, and how many come behind it: of those that have ended, too, only that there are some."""
     ledger = await reading(settings)
     try:
-        return await ledger.cases(with_ended=with_ended)
+        found = await ledger.cases(
+            with_ended=choice.with_ended, kind=choice.kind, after=choice.after, limit=choice.limit + 1
+        )
+        if len(found) <= choice.limit:
+            return found, ""
+        found = found[: choice.limit]
+        if choice.with_ended or choice.after:
+            return found, "some"
+        counts = await ledger.open_cases()
+        chosen = [each.count for kind, each in counts.items() if choice.kind in {None, kind}]
+        return found, str(sum(chosen) - len(found))
     finally:
         await ledger.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.domain.answer import Misconfigured, NotCreated, Rejected, Throttled, Unavailable
-from reconciler.gateways.asking import printable
+from reconciler.gateways.asking import words
 from reconciler.gateways.strict_json import Json, text_of
 
 Refusal = Misconfigured | NotCreated | Rejected | Throttled | Unavailable
@@ -62,7 +62,7 @@ def refusal_of(code: str, members: Json) -> Refusal | None:
 def reason_of(code: str, members: Json) -> str:
     """Give Alipay's own words on a refusal, fit for a log line."""
     parts = (code, text_of(members, "sub_code"), text_of(members, "sub_msg") or text_of(members, "msg"))
-    return " ".join(printable(part) for part in parts if part)
+    return " ".join(words(part) for part in parts if part)
 
 
 def _business(sub_code: str, reason: str) -> Refusal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 from urllib.parse import urlencode
 
 from reconciler.domain.answer import Merchant, Reply, Trade
@@ -13,15 +12,13 @@ from reconciler.domain.closing import CloseReply
 from reconciler.domain.order import ChannelName
 from reconciler.gateways.alipay.identity import identity_of
 from reconciler.gateways.alipay.reading import read_close, read_query, read_refund
-from reconciler.gateways.alipay.settings import AlipaySettings
+from reconciler.gateways.alipay.settings import NAME, AlipaySettings
 from reconciler.gateways.alipay.signing import Method, string_to_sign
 from reconciler.gateways.alipay.trade import BEIJING
 from reconciler.gateways.asking import USER_AGENT, CloseReading, Reading, ask_all, close_trade
 from reconciler.gateways.keys import sign
 from reconciler.gateways.line import Call, Line, Way
 from reconciler.transport import HttpRequest
-
-NAME: Final = "alipay"
 
 
 class AlipayGateway:

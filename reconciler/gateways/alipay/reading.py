@@ -21,7 +21,7 @@ from reconciler.gateways.alipay.identity import Signer
 from reconciler.gateways.alipay.opening import PASSING, SUCCESS, Opened, open_answer
 from reconciler.gateways.alipay.signing import Method
 from reconciler.gateways.alipay.trade import answer_of, refund_of
-from reconciler.gateways.asking import CloseReading, Reading, printable
+from reconciler.gateways.asking import CloseReading, Reading, words
 from reconciler.gateways.line import Call
 from reconciler.transport import HttpResponse
 
@@ -89,5 +89,5 @@ def _refusal(opened: Opened) -> Refusal | Unrecognised | Untrusted:
 
 
 def _unknown(opened: Opened) -> Unrecognised | Untrusted:
-    what = f"code {printable(opened.code)}" if opened.code else "no code"
+    what = f"code {words(opened.code)}" if opened.code else "no code"
     return Unrecognised(what) if opened.signed else Untrusted(f"unsigned, with {what}")

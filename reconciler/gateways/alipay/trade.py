@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.domain.answer import Answer, Closed, Paid, Refunded, Trade, Unpaid, Unrecognised
 from reconciler.domain.money import AmountError, Money
-from reconciler.gateways.asking import identifier, printable
+from reconciler.gateways.asking import identifier, words
 from reconciler.gateways.strict_json import Json, text_of
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -40,7 +40,7 @@ def answer_of(out_trade_no: str, members: Json) -> Answer:
         case None:
             return Unrecognised("no trade_status")
         case status:
-            return Unrecognised(printable(status))
+            return Unrecognised(words(status))
 
 
 def refund_of(closed: Trade, members: Json) -> Refunded | None:

@@ -15,7 +15,7 @@ from reconciler.domain.answer import (
     reason_of,
 )
 from reconciler.domain.closing import CloseReply, NoSuchTrade, NotClosed
-from reconciler.gateways.asking import printable
+from reconciler.gateways.asking import words
 from reconciler.gateways.retry_after import throttled
 from reconciler.gateways.strict_json import Json, Malformed, object_of, parse_object, text_of
 from reconciler.transport import HttpResponse
@@ -94,4 +94,4 @@ def _error(body: bytes) -> Json:
 
 def _reason(status: int, error: Json) -> str:
     parts = (text_of(error, "code"), text_of(error, "message"))
-    return " ".join([f"HTTP {status}", *(printable(part) for part in parts if part)])
+    return " ".join([f"HTTP {status}", *(words(part) for part in parts if part)])

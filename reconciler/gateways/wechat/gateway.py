@@ -24,12 +24,11 @@ from reconciler.gateways.wechat.keyring import (
 )
 from reconciler.gateways.wechat.platform import NotReady, PlatformCertificates
 from reconciler.gateways.wechat.request import Signer
-from reconciler.gateways.wechat.settings import WechatSettings
+from reconciler.gateways.wechat.settings import NAME, WechatSettings
 from reconciler.gateways.wechat.signing import signed_headers
 from reconciler.gateways.wechat.trade import answer_of
 from reconciler.transport import HttpResponse
 
-NAME: Final = "wechat"
 NO_NAME_IN_A_PATH: Final = frozenset("/\\?#%")
 CLOSED: Final = (200, 204)
 """Documented is 204, without a body; neither is believed without a signature."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -19,7 +19,9 @@ from reconciler.gateways.wechat.signing import (
     is_deliberately_false,
     signed_headers,
 )
-from reconciler.transport import HttpResponse
+
+if TYPE_CHECKING:
+    from reconciler.transport import HttpResponse
 
 PUBLIC_KEY_ID: Final = "PUB_KEY_ID_"
 """What the id of a public key begins with; any other serial is a platform certificate's, in hex."""
@@ -86,13 +88,14 @@ def can_be_a_certificate(serial: str) -> bool:
 
 def judge(response: HttpResponse, find: Find, received_at: datetime) -> Signed | NotSigned:
     """Say whether the response is signed with a key that we know."""
-    if fault := header_fault(response.headers):
+    signed = signed_headers(response.headers)
+    if fault := header_fault(signed):
         return NotSigned(fault, again=is_deliberately_false(response.headers))
-    values = dict(signed_headers(response.headers))
+    values = dict(signed)
     key = find(plain_serial(values[SERIAL]))
     if key is None:
         return NotSigned("signed with a key that is not ours to verify with", unknown_serial=values[SERIAL])
-    if fault := fault_of(response.headers, response.body, key.public, received_at):
+    if fault := fault_of(signed, response.body, key.public, received_at):
         return NotSigned(fault)
     if not key.is_valid_at(int(values[TIMESTAMP])):
         return NotSigned("signed at a time at which the platform certificate is not valid")

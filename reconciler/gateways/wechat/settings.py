@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Annotated, ClassVar, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, WrapValidator
 
-from reconciler.gateways.keys import KeyUnreadable, load_private_key, load_public_key
-from reconciler.gateways.wechat.certificates import APIV3_KEY_BYTES
 from reconciler.gateways.wechat.payee import Payee
 from reconciler.settings.channel import ChannelSettings, Endpoint
 from reconciler.settings.types import Secret
@@ -17,14 +14,14 @@ from reconciler.settings.types import Secret
 ENDPOINT: Final = "https://api.mch.weixin.qq.com"
 BACKUP_ENDPOINT: Final = "https://api2.mch.weixin.qq.com"
 NO_BACKUP: Final = "off"
-NO_KEY: Final = (
-    "is missing, and so is apiv3_key: set public_key_id and public_key (public-key mode), or apiv3_key "
-    "(platform-certificate mode), or all three while you migrate from certificates to the public key"
-)
 
 
 def _or_off(value: object, validate: Callable[[object], str]) -> str:
     return NO_BACKUP if value == NO_BACKUP else validate(value)
+
+
+NAME: Final = "wechat"
+"""The value of `channels.NAME.gateway`."""
 
 
 class WechatSettings(ChannelSettings):
@@ -70,42 +67,6 @@ class WechatSettings(ChannelSettings):
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Name the keys that are missing, cannot be read or stand in each other's place, and what does not fit."""
-        yield from self._hosts()
-        if self.sub_appid is not None and self.sub_mchid is None:
-            yield "sub_appid", "is of use with sub_mchid only: set that too, or leave this out"
-        if self.apiv3_key is not None and len(self.apiv3_key.reveal()) != APIV3_KEY_BYTES:
-            yield (
-                "apiv3_key",
-                f"is not {APIV3_KEY_BYTES} bytes; copy the APIv3 key that is set on the merchant platform",
-            )
-        yield from self._keys()
+        from reconciler.gateways.wechat import problems  # noqa: PLC0415 # whoever asks no gateway needs no cryptography
 
-    def _hosts(self) -> Iterator[tuple[str, str]]:
-        for name, value in (("endpoint", self.endpoint), ("backup_endpoint", self.backup_endpoint or NO_BACKUP)):
-            if value != NO_BACKUP and urlsplit(value).path:
-                yield name, "must have no path: WeChat signs the path that it sees"
-        if self.backup_endpoint == self.endpoint:
-            yield "backup_endpoint", f'is the endpoint itself; name another host, or "{NO_BACKUP}"'
-
-    def _keys(self) -> Iterator[tuple[str, str]]:
-        own = None
-        try:
-            own = load_private_key(self.private_key.reveal())
-        except KeyUnreadable as problem:
-            yield "private_key", str(problem)
-        if self.public_key_id is None and self.public_key is None:
-            if self.apiv3_key is None:
-                yield "public_key_id", NO_KEY
-            return
-        if self.public_key_id is None:
-            yield "public_key_id", "is missing; copy it from the merchant platform, like PUB_KEY_ID_0100000001"
-        if self.public_key is None:
-            yield "public_key", "is missing; download WeChat Pay's public key from the merchant platform"
-            return
-        try:
-            theirs = load_public_key(self.public_key.reveal())
-        except KeyUnreadable as problem:
-            yield "public_key", str(problem)
-            return
-        if own is not None and own.public_key() == theirs:
-            yield "public_key", "is the public half of your own private_key; WeChat Pay's public key is needed"
+        return problems.of(self)

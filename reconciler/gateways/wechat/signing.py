@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from reconciler.gateways.keys import verifies
-from reconciler.transport import Headers
+
+if TYPE_CHECKING:
+    from reconciler.transport import Headers
 
 AGE_S_MAX: Final = 300
 """How far the signed time may be from ours (gateways.md 2.3)."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.domain.answer import Answer, Closed, Merchant, Paid, Refunded, Trade, Unpaid, Unrecognised
 from reconciler.domain.money import AmountError, Money
-from reconciler.gateways.asking import identifier, printable
+from reconciler.gateways.asking import identifier, words
 from reconciler.gateways.strict_json import Json, object_of, text_of
 
 YEARS: Final = range(2000, 2101)
@@ -41,7 +41,7 @@ def answer_of(out_trade_no: str, members: Json, due: Merchant) -> Answer:
         case None:
             return Unrecognised("no trade_state")
         case state:
-            return Unrecognised(printable(state))
+            return Unrecognised(words(state))
 
 
 def _amount(amount: Json) -> Money | None:

@@ -7,7 +7,7 @@ What one kind of database has of its own is in `dialects`, as a kind of column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal, InvalidOperation
@@ -112,12 +112,13 @@ class Column:
         return same if exactly is None else and_(same, exactly)
 
     def is_one_of(self, values: Iterable[object]) -> ColumnElement[bool]:
-        """Compare with any of these values (at least one), bound. A collation may let through more: see `is_among`."""
+        """Compare with any of these values (at least one), bound. A collation may let through more: see `among`."""
         return self.sql.in_(bindparam(None, list(values), type_=types.NULLTYPE, unique=True, expanding=True))
 
-    def is_among(self, raw: object, values: Iterable[object]) -> bool:
-        """Whether a value that came back is one of those asked for: `a1` is found for `A1`, and is not it."""
-        return self.text(raw) in {self.text(value) for value in values}
+    def among(self, values: Iterable[object]) -> Callable[[object], bool]:
+        """Tell a value that came back from one that was not asked for: `a1` is found for `A1`, and is not it."""
+        asked = {self.text(value) for value in values}
+        return lambda raw: self.text(raw) in asked
 
     def _exactly(self, raw: str) -> ColumnElement[bool] | None:
         """Compare a text letter by letter, where `=` goes by a collation; no index serves it."""

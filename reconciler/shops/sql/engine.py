@@ -13,12 +13,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reconciler.databases import ALIASES, Access, AccessError, limits
+from reconciler.domain.personal import without_persons
 from reconciler.ports import ShopUnavailable
 from reconciler.shops.sql.dialects import DIALECTS, dialect_of
 from reconciler.shops.sql.dialects.sqlite import WRITES
 from reconciler.shops.sql.mapping import MappingError
 
 ERROR_TEXT_LENGTH_MAX = 300
+ERROR_RAW_LENGTH_MAX = 10_000
 
 
 def open_engine(access: Access) -> AsyncEngine:
@@ -78,7 +80,8 @@ def text_of_error(error: BaseException, bind: AsyncEngine | Connection) -> str:
     if words is None and isinstance(error, TimeoutError):
         words = f"no answer within {limits.STATEMENT_TIMEOUT_S} s"
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return " ".join((words or str(cause)).split())[:ERROR_TEXT_LENGTH_MAX] or type(cause).__name__
+    said = without_persons(" ".join((words or str(cause))[:ERROR_RAW_LENGTH_MAX].split()))
+    return said[:ERROR_TEXT_LENGTH_MAX] or type(cause).__name__
 
 
 def _parse(access: Access) -> URL:

@@ -83,7 +83,8 @@ async def _owners(
     if attempts.where is not None:
         statement = statement.where(attempts.where)
     raws = (await connection.execute(statement.limit(limit))).all()
-    exact = [raw for raw in raws if attempts.out_trade_no.is_among(raw[1], values)]
+    is_asked = attempts.out_trade_no.among(values)
+    exact = [raw for raw in raws if is_asked(raw[1])]
     owners = [(attempts.order.text(raw[0]) or "", attempts.out_trade_no.text(raw[1]) or "") for raw in exact]
     return owners, len(raws) < limit
 
@@ -98,7 +99,8 @@ async def _where(
         return {}, True
     statement = selection(shop.orders).where(column.is_one_of(values)).limit(limit)
     raws = (await connection.execute(statement)).mappings().all()
-    rows = [read_row(shop.orders, shop.zone, raw) for raw in raws if column.is_among(raw[role], values)]
+    is_asked = column.among(values)
+    rows = [read_row(shop.orders, shop.zone, raw) for raw in raws if is_asked(raw[role])]
     return {read.row.key: read for read in rows}, len(raws) < limit
 
 

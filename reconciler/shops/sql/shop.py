@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -116,6 +116,15 @@ class SqlShop:
         async with self._finding() as connection:
             page = await self._paid.page(connection, after, limit)
         return page if self._replica is self._primary or not page.found else await self._confirmed(page, PAID)
+
+    async def resting(self, statuses: Collection[str], after: Position, limit: int) -> Page:
+        """Read the next rows that have one of these statuses: likewise."""
+        async with self._finding() as connection:
+            page = await self._paid.resting(connection, statuses, after, limit)
+        if self._replica is self._primary or not page.found:
+            return page
+        fresh = await self.read([found.row.key for found in page.found])
+        return replace(page, found=tuple(Found(row) for row in fresh.values() if row.status in statuses))
 
     async def read(self, keys: Sequence[OrderKey]) -> Mapping[OrderKey, Row]:
         """Read these rows from the primary: one statement per 500 keys."""

@@ -13,7 +13,7 @@ A position that cannot be read is the beginning of the table: too much is read, 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import OrderState
-from reconciler.ports import Page, Position
+from reconciler.ports import Found, Page, Position
 from reconciler.shops.sql.attempts import found
 from reconciler.shops.sql.axis import Axis, Place, axis_of
 from reconciler.shops.sql.beginning import beginning
@@ -86,8 +86,29 @@ class Walk:
         following = _Places(places.orders, place, orders_done=True)
         return Page(await found(connection, self._shop, rows), _written(following) if place is not None else None)
 
+    async def resting(
+        self, connection: AsyncConnection, statuses: Collection[str], after: Position, limit: int
+    ) -> Page:
+        """Read the next orders of these statuses, along the order table alone, without their attempts."""
+        status = self._shop.orders.status
+        values = list(dict.fromkeys(form for text in statuses for form in status.lookup(text)))
+        if not values:
+            return Page((), None)
+        limit = max(1, min(limit, PAGE_ROWS_MAX))
+        rows, place = await self._stretch(connection, _read(after).orders, limit, values)
+        # a collation may let through more than was asked for
+        found = tuple(Found(read.row) for read in rows if read.row.status in statuses)
+        return Page(found, None if place is None else _written(_Places(place, None)))
+
     async def _order_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
         """Read candidates in the next stretch of the order table, and say where the next stretch begins."""
+        rows, place = await self._stretch(connection, place, limit, self._values)
+        return [read for read in rows if read.row.state in self._states], place
+
+    async def _stretch(
+        self, connection: AsyncConnection, place: Place, limit: int, values: Sequence[object]
+    ) -> tuple[list[ReadRow], Place]:
+        """Read rows of these statuses in the next stretch of the order table, and say where the next one begins."""
         orders, axis = self._shop.orders, self._orders
         reach = await axis.reach(connection, place)
         if reach is None:
@@ -95,14 +116,14 @@ class Walk:
         statement = (
             selection(orders)
             .add_columns(*(column.sql.label(f"place_{at}") for at, column in enumerate(axis.columns)))
-            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(self._values))
+            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(values))
         )
         raws = (await connection.execute(axis.ordered(statement).limit(limit))).mappings().all()
         if len(raws) == limit:
             reach = tuple(raws[-1][f"place_{at}"] for at in range(len(axis.columns)))
         rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
         going = await axis.goes_on(connection, reach)
-        return [read for read in rows if read.row.state in self._states], reach if going else None
+        return rows, reach if going else None
 
     async def _attempt_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
         """Read candidates that the next attempts belong to."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
+from reconciler.control import NOTE_LENGTH_MAX
+from reconciler.control.answer import case_answer
 from reconciler.flow.handle import Desk, Handled
 from reconciler.ops.control import CommandRefused
 from reconciler.ports import Approve, CaseAct, CaseId, Reopen, Resolve, Snooze
 from reconciler.wiring import Assembly
-
-NOTE_LENGTH_MAX = 1000
 
 
 async def handle_case(assembly: Assembly, arguments: Mapping[str, object]) -> dict[str, object]:
@@ -61,13 +61,6 @@ def _until(arguments: Mapping[str, object]) -> datetime:
 
 
 def plain(number: CaseId, handled: Handled) -> dict[str, object]:
-    """Give what became of it as the commands' JSON documents it."""
-    case = handled.case
-    return {
-        "case": number,
-        "kind": case.kind.value if case else None,
-        "order_no": case.order_no if case else None,
-        "done": handled.done,
-        "why": handled.why,
-        "finding": asdict(handled.finding) if handled.finding else None,
-    }
+    """Give what became of it."""
+    finding = asdict(handled.finding) if handled.finding else None
+    return case_answer(number, handled.case, handled.why, done=handled.done, finding=finding)
