@@ -1,4 +1,4 @@
-"""Write what comes from the code: the pages events.md and settings.md, and journald's catalogue.
+"""Write what comes from the code: the pages events.md, settings.md and metrics.md, and journald's catalogue.
 
 What a person wrote of them is in parts/.
 
@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
+from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from reconciler.domain.money import Money
+from reconciler.domain.order import ChannelName
 from reconciler.events import CATALOGUE, Event
 from reconciler.gateways import SETTINGS
 from reconciler.ops.journald import IDENTIFIER, field_name
+from reconciler.ops.metrics import Metrics
 from reconciler.settings.channel import ChannelSettings, Endpoint
 from reconciler.settings.columns import Condition, Name, Value
-from reconciler.settings.model import WITHOUT_EFFECT, Settings
+from reconciler.settings.model import Settings
 from reconciler.settings.secret import Secret
 from reconciler.settings.types import SocketPath, format_duration
 from reconciler.settings.urls import Address, DatabaseUrl, WebUrl
@@ -36,6 +39,8 @@ DOCS = Path(__file__).parent
 JOURNALD = DOCS.parent / "config" / "journald" / "reconciler.catalog"
 RENEW = "From the project's root: `.venv/bin/python docs/generate.py`."
 CHINESE = DOCS / "parts" / "events.zh_CN.toml"
+USES = DOCS / "parts" / "metrics.toml"
+CHANNEL = "alipay-main"
 LINES = DOCS / "parts" / "settings.toml"
 """One line on each setting; what the models say (type, default, effect) is not repeated there."""
 
@@ -49,6 +54,13 @@ _MARKED = {
 }
 """Texts of a special kind, known by what validates them."""
 CATALOGUE_WIDTH = 76
+_OPEN_TO_US = {
+    "channel": "the channels of the configuration",
+    "event": "every name of [Events](events.md)",
+    "version": "of the program",
+    "mode": "`observe` or `enforce`",
+}
+"""Labels whose values are not worth a list, or are not the same everywhere."""
 _TELLS_MORE = {"order_no": "reconciler explain", "case_id": "reconciler cases show"}
 _WORDS: Mapping[object, str] = {
     bool: "true or false",
@@ -77,6 +89,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "reference" / "events.md": events(),
         DOCS / "reference" / "settings.md": settings(),
+        DOCS / "reference" / "metrics.md": metrics(),
         JOURNALD: catalogue(),
     }
 
@@ -118,7 +131,7 @@ def _field_words(hint: object) -> str:
 def catalogue() -> str:
     """Write what `journalctl -x` says below a line: its event's meaning, what to do, and a command that tells more."""
     head = [
-        "# What journalctl -x says of each event; docs/how-to/install.md puts it in place.",
+        "# What journalctl -x says of each event; docs/how-to/install-as-a-service.md puts it in place.",
         f"# Generated. {RENEW}",
     ]
     chinese = tomllib.loads(CHINESE.read_text())
@@ -205,16 +218,8 @@ def _about(model: type[BaseModel]) -> str:
 
 
 def _row(path: str, key: str, field: FieldInfo) -> str:
-    full = _join(path, key)
-    idle = (path for path, value in WITHOUT_EFFECT.items() if _is_idle(value))
-    later = any(full == path or full.startswith(f"{path}.") for path in idle)
-    text = f"*No effect yet.* {lines()[full]}" if later else lines()[full]
+    text = lines()[_join(path, key)]
     return f"| `{key}` | {_type(field.annotation, field.metadata)} | {_default(field)} | {text} |"
-
-
-def _is_idle(value: object) -> bool:
-    """Whether a key of WITHOUT_EFFECT has none at all; where only one of its values has none, its line says so."""
-    return not isinstance(value, str)
 
 
 def _type(annotation: Any, metadata: list[Any] | None = None) -> str:  # noqa: ANN401 # whatever a model may hold
@@ -230,10 +235,14 @@ def _type(annotation: Any, metadata: list[Any] | None = None) -> str:  # noqa: A
     if origin is tuple:
         return f"list of {_type(parts[0])}s"
     if origin is not None and issubclass(origin if isinstance(origin, type) else object, Mapping):
-        return f"table of {_type(parts[1])}s"
+        return f"table of {_plural(_type(parts[1]))}"
     if hasattr(annotation, "__metadata__"):
         return _type(annotation.__origin__, list(annotation.__metadata__))
     return _WORDS[annotation]
+
+
+def _plural(word: str) -> str:
+    return f"lists{word.removeprefix('list')}" if word.startswith("list of ") else f"{word}s"
 
 
 def _default(field: FieldInfo) -> str:
@@ -259,6 +268,60 @@ def _toml(value: object) -> str:
             return "{}"
         case _:
             return f'"{value}"'
+
+
+# -------------------------------------------------------------------------------------------------------------- metrics
+
+
+def metrics() -> str:
+    """Write the page of all metrics, in the registry's order."""
+    head = (DOCS / "parts" / "metrics.md").read_text()
+    lines = ["| metric | type | labels |", "|---|---|---|"]
+    families = figures()
+    lines += [
+        f"| [`{_shown(each)}`](#{each.name}) | {each.type} | {', '.join(f'`{label}`' for label in _labels(each))} |"
+        for each in families
+    ]
+    for each in families:
+        lines += ["", f"## {each.name}", "", each.documentation, "", f"- **Use:** {uses()[each.name]}"]
+        lines += [f"- **Series:** `{_shown(each)}`, {each.type}{_buckets(each)}"]
+        lines += [f"- **`{label}`:** {_values(label, found)}" for label, found in _labels(each).items()]
+    return _page(head, lines)
+
+
+def figures() -> list[Metric]:
+    """Give our own metrics, as a daemon with one channel and one processing limit has them when it starts."""
+    metrics = Metrics(version="0.1.0", mode="observe", channels=[ChannelName(CHANNEL)])
+    metrics.orders.stalled({"2": 0})
+    return [family for family in metrics.registry.collect() if family.name.startswith("reconciler_")]
+
+
+def uses() -> Mapping[str, str]:
+    """Read the one line on each metric, by its name."""
+    return tomllib.loads(USES.read_text())
+
+
+def _shown(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def _labels(family: Metric) -> Mapping[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for sample in family.samples:
+        for label, value in sample.labels.items():
+            found.setdefault(label, set()).add(value)
+    return {label: values for label, values in found.items() if label != "le"}
+
+
+def _values(label: str, found: set[str]) -> str:
+    return _OPEN_TO_US.get(label) or ", ".join(f"`{value}`" for value in sorted(found))
+
+
+def _buckets(family: Metric) -> str:
+    if family.type != "histogram":
+        return ""
+    bounds = dict.fromkeys(sample.labels["le"] for sample in family.samples if "le" in sample.labels)
+    return f" (`_bucket`, `_sum`, `_count`) with buckets up to {', '.join(bounds)}"
 
 
 # -------------------------------------------------------------------------------------------------------------- both

@@ -14,11 +14,12 @@ from typing import Any
 
 from reconciler.ops.clock import SystemClock
 from reconciler.ops.control_client import call
-from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.server import serve
 from reconciler.sandbox.trade import GatewayKind, Trade
+from tests.acceptance.cradle import cradle
 from tests.acceptance.world import SHANGHAI, Process, TellingBook, World, until
 from tests.integration.databases import Database, database
+from tests.kept_keys import kept_keys
 
 PENDING, PAID, REFUNDED, STRANGE, CLOSED = 0, 1, 5, 7, 9
 """What the status column holds; nobody mapped 7."""
@@ -261,10 +262,10 @@ def local(age: timedelta = AGE) -> str:
 async def awkward_shop(kind: str, directory: Path) -> AsyncIterator[AwkwardShop]:
     """Make a shop on this kind of database; whatever still runs at the end is killed."""
     book = TellingBook()
-    keys = await asyncio.to_thread(keep_keys, directory / "keys")
-    async with database(kind, directory) as tables, serve(keys, book, SystemClock()) as serving:
+    keys = await asyncio.to_thread(kept_keys, directory / "keys")
+    async with database(kind, directory) as tables, serve(keys, book, SystemClock()) as serving, cradle() as born:
         await tables.script(*(each.format(**TYPES[kind]) for each in TABLES), *WITNESS[kind].split(";;"))
-        made = AwkwardShop(directory, serving, book, database=tables)
+        made = AwkwardShop(directory, serving, book, born, database=tables)
         try:
             yield made
         finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.receiver import Receiver, receiving
 from tests.acceptance.world import World, world
 
 
@@ -17,4 +18,11 @@ async def world_fixture(tmp_path: Path, request: pytest.FixtureRequest) -> Async
     The shop is kept on SQLite, but where a test's `parametrize` names another kind.
     """
     async with world(tmp_path, getattr(request, "param", "sqlite")) as made:
+        yield made
+
+
+@pytest.fixture(name="receiver")
+async def receiver_fixture() -> AsyncIterator[Receiver]:
+    """Give somebody on this machine who is told."""
+    async with receiving() as made:
         yield made

@@ -55,7 +55,6 @@ async def test_everything_is_paused_and_resumed_through_the_leader(world: World)
     config = world.configuration(extra=f'{FAST}[settle]\ngrace = "0s"\n')
     daemon = await world.start(config)
     await daemon.until("lead.taken")
-    await until((world.directory / "a.sock").exists)
     switched = await world.json(config, "pause")
     assert [each["what"] for each in switched] == ["settling", "channel alipay-main", "channel wechat-main"]
     assert all(each["paused"] and each["changed"] and "(uid " in each["by"] for each in switched)
@@ -77,7 +76,12 @@ async def test_everything_is_paused_and_resumed_through_the_leader(world: World)
 @ON_MARIADB
 async def test_without_a_daemon_they_take_the_lock_themselves_and_the_next_one_says_so(world: World) -> None:
     config = world.configuration(extra=f'{FAST}[settle]\ngrace = "0s"\n')
-    assert (await world.command(config, "pause", "--settling", "--channel", "wechat-main"))[0] == 0
+    code, told = await world.command(config, "pause", "--settling", "--channel", "wechat-main")
+    assert code == 0
+    assert set(told.splitlines()) == {
+        f"{what} is paused now; `reconciler resume {which}` ends it, `reconciler resume` every pause"
+        for what, which in (("settling", "--settling"), ("channel wechat-main", "--channel wechat-main"))
+    }
     place(world, "NUMBER-1")
     place(world, "NUMBER-2", channel="wechat")
     daemon = await world.start(config)
@@ -91,7 +95,10 @@ async def test_without_a_daemon_they_take_the_lock_themselves_and_the_next_one_s
     story = await world.json(config, "explain", "NUMBER-2")
     assert story["watches"][0]["channel_paused"]["why"] == "paused by hand"
 
-    assert (await world.command(config, "resume"))[0] == 0
+    code, told = await world.command(config, "resume")
+    assert code == 0
+    assert "paused_by_hand" not in told
+    assert "settle.paused" not in told
     code, output, log = await world.once(config)
     assert (code, paid(world)) == (0, 2), "".join([output, *log.raw])
 

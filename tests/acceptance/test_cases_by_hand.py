@@ -139,6 +139,7 @@ async def test_without_a_daemon_the_command_takes_the_lock_itself(world: World) 
     await daemon.until("lead.taken")
     code, told = await world.command(config, "cases", "reopen", "1")
     assert code == 75, "another holds the lock, and does not answer on this socket"
+    assert told == f"Another process holds the shop's lock, and no daemon listens on {world.directory}/a.sock.\n"
 
 
 async def test_observing_a_case_is_not_approved_but_may_be_resolved(world: World) -> None:

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.acceptance
 @pytest.fixture
 def healthy(world: World) -> World:
     """Give a shop in which both channels have a recently paid order."""
+    robot = world.directory / "robot"
+    robot.write_text("json://127.0.0.1:9/")  # nobody listens there
+    robot.chmod(0o600)
     for channel in ("alipay", "wechat"):
         number = f"{channel[0].upper()}-paid-1"
         world.order(number, channel=channel)
@@ -46,7 +49,7 @@ async def doctored(world: World, config: Path, code: int) -> dict[str, Any]:
 
 
 async def test_a_healthy_set_up_is_all_well_and_nothing_is_written(healthy: World) -> None:
-    config = healthy.configuration()
+    config = healthy.configuration(extra=f'[alerts]\ntargets = ["file:{healthy.directory}/robot"]\n')
     before, files = healthy.rows(), digest(healthy.shop)
     code, output = await healthy.command(config, "doctor")
     assert code == 0, output
@@ -60,7 +63,7 @@ async def test_a_healthy_set_up_is_all_well_and_nothing_is_written(healthy: Worl
 
 
 async def test_beside_a_daemon_it_says_who_leads_and_does_not_touch_the_ledger(healthy: World) -> None:
-    config = healthy.configuration()
+    config = healthy.configuration(extra=f'[alerts]\ntargets = ["file:{healthy.directory}/robot"]\n')
     daemon = await healthy.start(config)
     await daemon.until("lead.taken")
     head = (await healthy.json(config, "status"))["ledger"]["head"]

@@ -8,7 +8,6 @@ import re
 import secrets
 import sqlite3
 import stat
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sqlalchemy import make_url
 
 from reconciler.gateways import SETTINGS
 from reconciler.settings import ConfigurationError, parse
+from tests.acceptance.cradle import cradle
 from tests.integration.databases import KINDS, Database, database
 
 pytestmark = pytest.mark.acceptance
@@ -28,14 +28,10 @@ MOMENT = {"sqlite": "DATETIME", "mysql": "DATETIME", "postgresql": "TIMESTAMP"}
 
 
 async def init(*words: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "reconciler", "init", *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    async with asyncio.timeout(60):
-        output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    async with cradle() as born, asyncio.timeout(120):
+        process = await born.start("init", *words)
+        output, errors = await asyncio.gather(process.stdout.read(), process.stderr.read())
+        return await process.wait(), (output + errors).decode()
 
 
 async def begun(url: str, path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ FAST = '[find]\nevery = "100ms"\n'
 KILLS = 50
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_fifty_kills_at_random_moments_lead_where_no_kill_leads(world: World) -> None:
     chance = random.Random(20261123)  # noqa: S311 # a seed, not a secret
     numbers = [f"KILL-{number:03d}" for number in range(120)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,14 +17,16 @@ from zoneinfo import ZoneInfo
 
 from reconciler.ops.clock import SystemClock
 from reconciler.sandbox.book import Book
-from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.server import Serving, serve
 from reconciler.sandbox.trade import GatewayKind, Trade
+from tests.acceptance.cradle import LINE_BYTES_MAX, Child, Cradle, cradle
 from tests.acceptance.hand import Hand, hand
+from tests.acceptance.moving_clock import MovingClock
+from tests.kept_keys import kept_keys
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PENDING, PAID, CLOSED = 0, 1, 9
-ENDS_WITHIN_S = 40.0
+ENDS_WITHIN_S = 90.0
 MOVES = "SELECT order_no, was, became FROM moves ORDER BY id"
 
 
@@ -33,9 +36,12 @@ class TellingBook(Book):
     def __init__(self) -> None:
         super().__init__()
         self.on_ask: Callable[[str], None] = lambda _number: None
+        self.asked_at: GatewayKind | None = None
+        """Which gateway is being asked."""
 
     def ask(self, gateway: GatewayKind, out_trade_no: str) -> tuple[Trade | None, int]:
         """Tell, then answer."""
+        self.asked_at = gateway
         self.on_ask(out_trade_no)
         return super().ask(gateway, out_trade_no)
 
@@ -44,7 +50,7 @@ class TellingBook(Book):
 class Process:
     """The program, and every line of its log as it comes."""
 
-    process: asyncio.subprocess.Process
+    process: Child | asyncio.subprocess.Process
     lines: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     _came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -99,8 +105,11 @@ class World:
     directory: Path
     serving: Serving
     book: TellingBook
+    cradle: Cradle
     running: list[Process] = field(default_factory=list)
     reach: Hand | None = None
+    clock: MovingClock | None = None
+    """What its daemons go by, where a test moves it."""
 
     @property
     def hand(self) -> Hand:
@@ -219,10 +228,22 @@ public_key = "file:{keys}/wechat-public-key.pem"
 
     async def start(self, config: Path, *arguments: str) -> Process:
         """Start `reconciler run`."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "reconciler", "run", "--config", str(config), *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+        return self._started(await self._born(config, "run", *arguments))
+
+    async def start_anew(self, config: Path, **environment: str) -> Process:
+        """Start `reconciler run` as a shell does: an interpreter of its own, which takes a second longer."""
+        return self._started(
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "reconciler", "run", "--config", str(config),
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=LINE_BYTES_MAX,
+                env=os.environ | environment,
+            )
         )  # fmt: skip
+
+    async def _born(self, config: Path, *words: str) -> Child:
+        return await self.cradle.start(*words, "--config", str(config), clock=self.clock.file if self.clock else None)
+
+    def _started(self, process: Child | asyncio.subprocess.Process) -> Process:
         started = Process(process)
         started.begin()
         self.running.append(started)
@@ -237,14 +258,15 @@ public_key = "file:{keys}/wechat-public-key.pem"
 
     async def command(self, config: Path, *words: str) -> tuple[int, str]:
         """Run another command; give exit code, and standard output and error together."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "reconciler", *words, "--config", str(config),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+        code, output, errors = await self.heard(config, *words)
+        return code, output + errors
+
+    async def heard(self, config: Path, *words: str) -> tuple[int, str, str]:
+        """Run another command; give exit code, standard output, and standard error."""
+        process = await self._born(config, *words)
         async with asyncio.timeout(ENDS_WITHIN_S):
-            output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
+            output, errors = await asyncio.gather(process.stdout.read(), process.stderr.read())
+            return await process.wait(), output.decode(), errors.decode()
 
     async def json(self, config: Path, *words: str) -> Any:  # noqa: ANN401 # whatever the command documents
         """Run a command with --json; give what it printed."""
@@ -254,12 +276,12 @@ public_key = "file:{keys}/wechat-public-key.pem"
 
 
 @contextlib.asynccontextmanager
-async def world(directory: Path, kind: str = "sqlite") -> AsyncIterator[World]:
+async def world(directory: Path, kind: str = "sqlite", clock: MovingClock | None = None) -> AsyncIterator[World]:
     """Make a world with a shop on this kind of database; whatever still runs at the end is killed."""
     book = TellingBook()
-    keys = await asyncio.to_thread(keep_keys, directory / "keys")
-    async with hand(kind, directory) as reach, serve(keys, book, SystemClock()) as serving:
-        made = World(directory, serving, book, reach=reach)
+    keys = await asyncio.to_thread(kept_keys, directory / "keys")
+    async with hand(kind, directory) as reach, serve(keys, book, clock or SystemClock()) as serving, cradle() as born:
+        made = World(directory, serving, book, born, reach=reach, clock=clock)
         try:
             yield made
         finally:

@@ -27,12 +27,14 @@ with atheris.instrument_imports(include=["reconciler.gateways", "json"]):
     from reconciler.domain.closing import CloseReply
     from reconciler.domain.order import ChannelName
     from reconciler.gateways.alipay import KIND as ALIPAY
-    from reconciler.gateways.alipay import AlipayGateway, AlipaySettings
+    from reconciler.gateways.alipay import AlipaySettings
+    from reconciler.gateways.alipay.gateway import AlipayGateway
     from reconciler.gateways.asking import Dialect
     from reconciler.gateways.kind import Kind
     from reconciler.gateways.line import Way
     from reconciler.gateways.wechat import KIND as WECHAT
-    from reconciler.gateways.wechat import WechatGateway, WechatSettings
+    from reconciler.gateways.wechat import WechatSettings
+    from reconciler.gateways.wechat.gateway import WechatGateway
     from reconciler.ops.clock import SystemClock
     from reconciler.testing.memory import KeptInMind
     from reconciler.testing.pace import FreePace

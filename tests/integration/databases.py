@@ -1,8 +1,9 @@
 """The database servers that tests run on: for the shop's tests and the ledger's alike.
 
 A server is taken from `RECONCILER_TEST_MYSQL` or `RECONCILER_TEST_POSTGRESQL` (URLs without a database, of a user that
-may create some), else from its usual port on this machine, else one is started for this run from the installed
-binaries. Where there is none of these the test is skipped and says what is missing; where CI is set it fails.
+may create some), else one is started for this run from the installed binaries: it need not wait for the disk, which is
+most of what these tests would do. Else the one at the usual port on this machine is taken. Where there is none of these
+the test is skipped and says what is missing; where CI is set it fails.
 
 Each test has a database of its own in it, with a name nobody else has, and drops it. PostgreSQL takes its time to make
 one: there a run empties those it has, and drops them when it ends.
@@ -163,12 +164,12 @@ async def _found(kind: str) -> str:
     told = os.environ.get(f"RECONCILER_TEST_{kind.upper()}")
     if told:
         return told.rstrip("/")
-    if await _answers(kind, _USUAL[kind]):
-        return _USUAL[kind]
     if not missing_binaries(kind):
         _private.append(await asyncio.to_thread(start, kind))
         atexit.register(_private[-1].stop)
         return _private[-1].url
+    if await _answers(kind, _USUAL[kind]):
+        return _USUAL[kind]
     why = (
         f"{kind}: nothing lets us in at {_USUAL[kind]}, and {missing_binaries(kind)} is not installed; "
         f"install it, or set RECONCILER_TEST_{kind.upper()} to a server's URL"

@@ -32,7 +32,7 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def installation(machine: Machine) -> Installation:
-    """Everything docs/how-to/install.md says, in its order."""
+    """Everything docs/how-to/install-as-a-service.md says, in its order."""
     done = Installation(machine)
     done.bring_the_project(machine.root.with_name("wheels"))
     done.install_the_program()

@@ -1,4 +1,4 @@
-"""What docs/how-to/install.md says, done to the letter: the commands are read from the page."""
+"""What docs/how-to/install-as-a-service.md says, done to the letter: the commands are read from the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.system.machine import Machine
 from tests.unit.docs.book import FENCE, ROOT
 
-PAGE = ROOT / "docs" / "how-to" / "install.md"
+PAGE = ROOT / "docs" / "how-to" / "install-as-a-service.md"
 PROJECT = "/root/reconciler"
 WHEELS = "/root/wheels"
 CREDENTIALS = "/etc/reconciler/credentials"
@@ -36,6 +36,8 @@ class Installation:
 
     machine: Machine
     said: dict[str, str] = field(default_factory=dict)
+    project: str = PROJECT
+    """Where the copy of this project lies that the commands are given in."""
 
     def bring_the_project(self, wheels: Path) -> None:
         """Copy this project and its requirements in, as somebody without a network would."""
@@ -80,13 +82,56 @@ class Installation:
         """Do step 5."""
         self._do("5")
 
-    def _do(self, step: str, environment: str = "") -> None:
-        for line in self._commands(step):
+    def another_version(self, version: str) -> Installation:
+        """Bring a copy of this project of another version: of the same sources, but for its number."""
+        copy = f"{self.project}-{version}"
+        number = f's/^__version__ = .*/__version__ = "{version}"/'
+        self.machine.run(f"cp -a {self.project} {copy}; sed -i '{number}' {copy}/reconciler/__init__.py")
+        return Installation(self.machine, project=copy)
+
+    def put_aside(self) -> None:
+        """Do the first block of step 7."""
+        self._block("7", 0)
+
+    def install_over_it(self) -> None:
+        """Do step 1 without its first line, and step 4 as far as the drop-in."""
+        self._do("1", f"PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}", skip=1)
+        self._put_the_unit()
+
+    def go_on(self) -> None:
+        """Do the second block of step 7."""
+        self._block("7", 1)
+
+    def go_back(self, *, check: bool = True) -> None:
+        """Put unit and catalogue of this version in place again, and do the third block of step 7."""
+        self._put_the_unit()
+        self._block("7", 2, check=check)
+
+    def put_the_ledger_back(self) -> None:
+        """Do the last block of step 7."""
+        self._block("7", 3)
+
+    def away_with_it(self) -> None:
+        """Do step 8."""
+        self._do("8")
+
+    def _put_the_unit(self) -> None:
+        lines = self._commands("4")
+        for line in lines[: lines.index("systemctl edit reconciler")]:
+            self._run(line)
+
+    def _block(self, step: str, place: int, *, check: bool = True) -> None:
+        blocks = [text for language, text in steps()[step] if language == "sh"]
+        for line in blocks[place].splitlines():
+            self._run(line, check=check)
+
+    def _do(self, step: str, environment: str = "", skip: int = 0) -> None:
+        for line in self._commands(step)[skip:]:
             self._run(line, as_typed=f"{environment} {line}")
 
     def _commands(self, step: str) -> Sequence[str]:
         lines = [line for language, text in steps()[step] if language == "sh" for line in text.splitlines()]
         return [line for line in lines if line.strip()]
 
-    def _run(self, line: str, *, as_typed: str = "", stdin: str = "") -> None:
-        self.said[line] = self.machine.run(f"cd {PROJECT}; {as_typed or line}", stdin=stdin)
+    def _run(self, line: str, *, as_typed: str = "", stdin: str = "", check: bool = True) -> None:
+        self.said[line] = self.machine.run(f"cd {self.project}; {as_typed or line}", stdin=stdin, check=check)

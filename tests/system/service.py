@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.system.installation import CONFIGURATION
-from tests.system.machine import Entry, Machine
+from tests.system.machine import SAID_WITHIN_S, Entry, Machine
 from tests.system.shop import Shop
 
 SOCKET = "/run/reconciler/control.sock"
@@ -46,9 +46,9 @@ class Service:
         self.machine.run("systemctl restart reconciler")
         self.until("lead.taken")
         # It opens the socket a moment later, and has no line for that.
-        self.machine.run(f"timeout 20 sh -c 'until test -S {SOCKET}; do sleep 0.1; done'")
+        self.machine.run(f"timeout {SAID_WITHIN_S} sh -c 'until test -S {SOCKET}; do sleep 0.1; done'")
 
-    def until(self, event: str, *matches: str, within_s: float = 40) -> Entry:
+    def until(self, event: str, *matches: str, within_s: float = SAID_WITHIN_S) -> Entry:
         """Wait for an event of the log since then, and give the line."""
         return self.machine.until("-u reconciler", f"EVENT={event}", *matches, since=self.since, within_s=within_s)
 

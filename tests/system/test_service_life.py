@@ -13,7 +13,7 @@ from tests.system.service import SOCKET, Service
 from tests.system.shop import PAID, PENDING, Shop
 
 # The first test that runs waits for the machine: Debian is unpacked and booted, the program installed.
-pytestmark = [pytest.mark.container, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 STOPS_WITHIN_S = 10
 SECOND = """
@@ -94,17 +94,17 @@ def test_it_settles_the_orders_of_a_sandbox(service: Service) -> None:
     assert [service.shop.status(number) for number in ("S1", "S2", "S3")] == [PAID, PAID, PENDING]
 
 
-def test_it_feeds_a_watchdog_that_would_kill_it_within_a_second(service: Service) -> None:
-    service.drop_in("WatchdogSec=1")
+def test_it_feeds_a_watchdog_that_would_kill_it_within_two_seconds(service: Service) -> None:
+    service.drop_in("WatchdogSec=2")
     service.restart()
     pid = service.pid
 
-    service.shop.trade("W1", script="paid_later", after_s=4)
+    service.shop.trade("W1", script="paid_later", after_s=7)
     service.shop.order("W1")
     service.until("order.settled", "ORDER_NO=W1")
 
     assert (service.pid, service.shows("NRestarts")) == (pid, "0")
-    assert service.shows("WatchdogUSec") == "1s"
+    assert service.shows("WatchdogUSec") == "2s"
 
 
 def test_a_hung_loop_is_killed_says_where_it_hung_and_comes_back(service: Service) -> None:
@@ -139,7 +139,7 @@ def test_a_reload_takes_a_changed_configuration_without_a_restart(service: Servi
     service.until("order.settled", "ORDER_NO=R2")
 
     assert service.pid == pid
-    assert service.shows("StatusText") == "mode enforce"
+    assert service.shows("StatusText").startswith("mode enforce")
     assert service.command("status")["daemon"]["mode"] == "enforce"
 
 
@@ -154,7 +154,8 @@ def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_goes_on(ser
 
     assert (refused["CONFIG"], "audit.rate" in refused["PROBLEM"]) == (CONFIGURATION, True)
     assert (service.pid, service.shows("ActiveState")) == (pid, "active")
-    assert service.shows("StatusText") == "mode enforce; the last reload was refused"
+    said = service.shows("StatusText")
+    assert (said.startswith("mode enforce"), said.endswith("; the last reload was refused")) == (True, True)
 
 
 def test_a_broken_configuration_at_start_is_for_a_person_and_not_tried_again(service: Service) -> None:

@@ -162,6 +162,8 @@ serial_no = "3D0A1C5E7B9F2468ACE013579BDF02468ACE1357"
 private_key = "file:{self.keys}/wechat-merchant-key.pem"
 public_key_id = "PUB_KEY_ID_0119000000012026112300000000000001"
 public_key = "file:{self.keys}/wechat-public-key.pem"
+[alerts]
+targets = ["file:{self.keys}/robot"]
 """
 
 
@@ -188,6 +190,8 @@ async def patient(
     """Make a healthy set-up, but for what is said of its columns."""
     shutil.copytree(kept, directory / "keys")
     os.chmod(directory / "keys", 0o700)  # noqa: PTH101 # beside copytree
+    (directory / "keys" / "robot").write_text("json://127.0.0.1:9/")  # nobody listens there
+    (directory / "keys" / "robot").chmod(0o600)
     book = Book()
     async with database(kind, directory) as base, serve(keys, book, SystemClock()) as serving:
         made = Patient(base, directory, serving, book, {**columns_of(kind), **columns})

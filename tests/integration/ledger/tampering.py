@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Executable, select, update
 
-from reconciler.ledger import SqlLedger, Verification, open_ledger
+from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.chain import EntryRow, hash_of
 from reconciler.ledger.tables import entries, evidence, verifying_keys
-from reconciler.ledger.verify import verify
+from reconciler.ledger.verify import Verification, verify
 from tests.integration.databases import Database
 from tests.integration.ledger.signed import KINDS_OF_ENTRIES, VERIFIERS, alipay, day, key_of, wechat
 from tests.unit.gateways.alipay_bench import certificate

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.domain.order import OrderKey
-from reconciler.ledger import SqlLedger, open_ledger, verify
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Begun, Entry, Outcome, Resolve
 from reconciler.testing.ledger_examples import CHANNEL, LATER, NOW, evidence
 from tests.acceptance.world import moved_once, world

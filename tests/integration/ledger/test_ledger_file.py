@@ -15,9 +15,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Select, text
 from sqlalchemy.exc import DBAPIError
 
-from reconciler.ledger import SqlLedger, open_ledger, verify
+from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger import watches as watches_of
 from reconciler.ledger.tables import metadata
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Entry, LedgerUnavailable, NewWatch, Overtaken
 from reconciler.testing.ledger_examples import CHANNEL, LATER, NOW, attempt, evidence, report
 

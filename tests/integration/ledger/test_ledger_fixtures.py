@@ -23,10 +23,11 @@ from sqlalchemy.exc import PendingRollbackError
 
 from reconciler.domain.case import CaseKind
 from reconciler.domain.order import OrderKey
-from reconciler.ledger import SqlLedger, open_ledger, schema, verify
+from reconciler.ledger import SqlLedger, open_ledger, schema
 from reconciler.ledger import engine as engine_of
 from reconciler.ledger.engine import Engines, open_engines
 from reconciler.ledger.tables import metadata
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Entry, LedgerUnavailable, Outcome
 from reconciler.testing.ledger_examples import CHANNEL, LATER, NOW, evidence
 from tests.integration.databases import KINDS, SERVERS, Database
@@ -36,6 +37,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 HEADS = {
     "0001": (11, "5773e5f063a95b1ac764b28e6605a5dcf15d7cbf26399cc9a25e28b18257d557"),
     "0005": (11, "77aa2c2d62d2880b3cfdffd2df493a7db4c1ca23335a919638780f696923cf57"),
+    "0006": (11, "b9d2ad279b4d2390b00a15e6dd21b4f54dafaee70c62fec5862047505636cfdf"),
 }
 """Each fixture's last entry: a fixture is never made anew."""
 LEASE_ENDS = NOW + timedelta(minutes=3)
@@ -103,6 +105,7 @@ async def is_all_there(ledger: SqlLedger, revision: str) -> None:
         (CaseKind.AMOUNT_MISMATCH, "A3"),
         (CaseKind.LATE_PAYMENT, "A6"),
     ]
+    assert await ledger.untold() == 2, "nobody was told of them yet, by whatever version they were opened"
     story = await ledger.story("A1")
     assert [watch.why for watch in story.watches] == ["订单：moved"]
     assert [ask.answer for ask in story.watches[0].asks] == ["Paid"]

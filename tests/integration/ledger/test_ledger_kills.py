@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from reconciler.ledger import SqlLedger, open_ledger, verify
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Entry
 from reconciler.testing.ledger_examples import LATER
 from tests.integration.databases import KINDS, Database

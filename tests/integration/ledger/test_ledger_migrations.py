@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, select, text
 
-from reconciler.ledger import SqlLedger, open_ledger, schema, verify
+from reconciler.ledger import SqlLedger, open_ledger, schema
 from reconciler.ledger.engine import open_engines
 from reconciler.ledger.tables import metadata
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Entry, LedgerUnavailable, NewWatch
 from reconciler.testing.ledger_examples import CHANNEL, NOW, attempt, begin, evidence, intention, report
 from tests.integration.databases import KINDS, SERVERS, Database
 
 FIRST = Batch(entries=(Entry("noted", evidence=evidence()),))
-OLDER = ("0001", "0002", "0003", "0004")
+OLDER = ("0001", "0002", "0003", "0004", "0005")
 AT_ONCE = 4
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -95,9 +97,12 @@ async def test_a_ledger_of_an_older_version_is_brought_up_with_all_that_it_holds
         async with opened(base.url) as ledger:
             assert await base.rows("SELECT version_num FROM alembic_version") == [(schema.SCHEMA,)]
             assert await ledger.mark("find.quick") == "[1]"
-            assert await ledger.cases() == await source.cases()
+            # What an order of then was about, nobody has written down.
+            assert await ledger.cases() == [replace(case, amount=None) for case in await source.cases()]
             for key in ("1", "2"):
-                assert await ledger.story(f"A{key}") == await source.story(f"A{key}")
+                told = await source.story(f"A{key}")
+                told = replace(told, cases=tuple(replace(case, amount=None) for case in told.cases))
+                assert await ledger.story(f"A{key}") == told
             assert await ledger.head() == await source.head()
             assert (await verify(ledger, {})).is_sound
             await ledger.lead("second", NOW)

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from reconciler.domain.case import CaseKind
 from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.ledger.values import to_us
-from reconciler.ports import Batch, EndCases, Entry, NewWatch, Outcome, Question
+from reconciler.ports import Batch, EndCases, Entry, Look, News, NewWatch, Outcome, Question
 from reconciler.testing.ledger_examples import (
     CHANNEL,
     NOW,
@@ -81,7 +81,9 @@ async def fill(base: Database) -> None:
         | {"paid_at": at, "why": "''", "begun_at": at, "outcome": "'settled'", "concluded_at": at, "claim": 1},
         "cases": names
         | {"kind": "'amount_mismatch'", "why": "''", "facts": "'[]'", "facts_digest": "'d'", "opened_at": at}
-        | {"repeated": 0, "ended_at": at, "ending": "''", "final": false},
+        | {"repeated": 0, "ended_at": at, "ending": "''", "final": false}
+        | {"end_untold": "CASE WHEN MOD(seq, 100) = 0 THEN seq END", "told_at": at}
+        | {"remind_at": f"CASE WHEN MOD(seq, 100) = 1 THEN {now} END"},
     }
     for table, columns in rows.items():
         series = SERIES[base.kind].format(rows=ROWS if table == "watches" else OTHER_ROWS)
@@ -170,17 +172,28 @@ async def a_turn(ledger: SqlLedger) -> None:
     await ledger.wake([watch.attempt.order_key for watch in watches], NOW)
     assert (await ledger.settled(NOW - timedelta(hours=1))).orders > 3000
     assert await ledger.open_intentions() == []
+    assert await ledger.ends(NOW - timedelta(minutes=5), NOW + timedelta(minutes=5))
+    assert await ledger.stuck()
     await ledger.set_mark("find.quick", "[1]")
     assert (await ledger.cases(limit=10))[0].kind is CaseKind.AMOUNT_MISMATCH
-    assert await ledger.head()
+    assert (await ledger.open_cases())[CaseKind.AMOUNT_MISMATCH].count == 1
+    entry, _ = await ledger.head()
+    assert entry
+    for news in News:
+        look = Look(news, frozenset(CaseKind), NOW, entry)
+        await ledger.news(look)
+        await ledger.told(look)
+    assert await ledger.untold() == 0
 
 
 async def at_the_start(ledger: SqlLedger) -> None:
-    """Do what is done when the lead was taken, and what an operator asks for."""
+    """Do what is done when the lead was taken, when ages are learned, and what an operator asks for."""
     await ledger.free_leases()
     await ledger.wake_would_settle(NOW)
     assert (await ledger.story("A15000")).entries
     assert await ledger.walk(10_000, 100)
+    seen = await ledger.payments(NOW - timedelta(hours=1), 1000)
+    assert (len(seen.delays), seen.orders) == (500, 1000)  # half of these settlements have no watch of their channel
 
 
 async def test_each_is_served_by_an_index_and_counting_reads_no_row(base: Database, ledger: SqlLedger) -> None:

@@ -10,10 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Executable, delete, insert, select, update
 
-from reconciler.ledger import Verification
 from reconciler.ledger.chain import EntryRow, hash_of
 from reconciler.ledger.tables import entries, evidence, metadata, verifying_keys
-from reconciler.ledger.verify import PROBLEMS_MAX, Problem
+from reconciler.ledger.verify import PROBLEMS_MAX, Problem, Verification
 from reconciler.ports import Batch, Entry
 from reconciler.testing.ledger_examples import NOW
 from tests.integration.databases import KINDS, Database

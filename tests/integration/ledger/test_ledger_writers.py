@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import make_url, text
 
 from reconciler.databases import limits
-from reconciler.ledger import SqlLedger, open_ledger, verify
+from reconciler.ledger import SqlLedger, open_ledger
+from reconciler.ledger.verify import verify
 from reconciler.ports import Batch, Entry, LedgerUnavailable, NewWatch, Outcome, Overtaken
 from reconciler.testing.ledger_examples import CHANNEL, LATER, NOW, attempt, begin, evidence, intention, report
 from tests.integration.cutting_proxy import Cut, CuttingProxy, cutting_proxy

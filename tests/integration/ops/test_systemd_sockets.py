@@ -165,6 +165,24 @@ def test_systemd_hears_every_word(server: socket.socket, socket_path: Path) -> N
     ]
 
 
+def test_a_remark_ends_every_status_until_it_is_taken_back(server: socket.socket, socket_path: Path) -> None:
+    notify = Notify(str(socket_path))
+
+    notify.remark = "the last reload was refused"
+    notify.ready("mode observe")
+    notify.status("x" * 500)
+    notify.stopping()
+    notify.remark = ""
+    notify.status("mode observe")
+
+    assert [server.recv(1000) for _ in range(4)] == [
+        b"READY=1\nSTATUS=mode observe; the last reload was refused",
+        b"STATUS=" + b"x" * 171 + b"; the last reload was refused",
+        b"STOPPING=1",
+        b"STATUS=mode observe",
+    ]
+
+
 def test_an_abstract_socket_is_reached(server: socket.socket) -> None:
     name = f"reconciler-{uuid.uuid4().hex}"
     server.bind(f"\0{name}")

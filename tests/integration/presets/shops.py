@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.ops.clock import SystemClock
-from reconciler.sandbox.keys import keep_keys
 from reconciler.sandbox.server import serve
 from reconciler.sandbox.trade import GatewayKind, Trade
+from tests.acceptance.cradle import cradle
 from tests.acceptance.world import SHANGHAI, TellingBook, World
 from tests.integration.databases import Database, database
 from tests.integration.presets.snapshot import Cell, Snapshot, snapshot
+from tests.kept_keys import kept_keys
 
 SCHEMAS = Path(__file__).parent / "schemas"
 AGE = timedelta(minutes=6)
@@ -140,12 +141,12 @@ def cells(table: str, keys: list[int], columns: str) -> set[Cell]:
 async def shop(preset: str, directory: Path) -> AsyncIterator[Shop]:
     """Make the shop of a preset; whatever still runs at the end is killed."""
     book = TellingBook()
-    keys = await asyncio.to_thread(keep_keys, directory / "keys")
-    async with database("mysql", directory) as tables, serve(keys, book, SystemClock()) as serving:
+    keys = await asyncio.to_thread(kept_keys, directory / "keys")
+    async with database("mysql", directory) as tables, serve(keys, book, SystemClock()) as serving, cradle() as born:
         await tables.script("SET time_zone = '+08:00'")  # as a shop in China has it
         schema = await asyncio.to_thread((SCHEMAS / f"{preset}.sql").read_text)
         await tables.script(*(each for each in schema.split(";\n") if each.strip()))
-        made = Shop(directory, serving, book, database=tables, preset=preset)
+        made = Shop(directory, serving, book, born, database=tables, preset=preset)
         try:
             yield made
         finally:

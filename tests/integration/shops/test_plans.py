@@ -140,6 +140,10 @@ async def use(shop: SqlShop) -> None:
     await shop.candidates(newest, 500)
     await shop.candidates(Position("[null,null,0]"), 500)
     await shop.candidates(Position("[null,[200000],1]"), 500)  # orders of attempts that are newer, where there are any
+    resting = await shop.resting(["1", "-1"], middle, 500)
+    assert len(resting.found) == 500
+    assert resting.next is not None
+    await shop.resting(["1", "-1"], resting.next, 500)
     keys = [found.row.key for found in page.found]
     assert len(await shop.read(keys)) == 500
     (order,) = await orders_of(shop, keys[:1])

@@ -282,3 +282,26 @@ async def test_a_server_that_is_silent_from_the_first_is_unavailable(
         url = make_url(bench.base.url).set(host="127.0.0.1", port=port).render_as_string()
         with pytest.raises(ShopUnavailable, match="no answer"):
             await open_shop(mapping_of(bench.base, shop={"url": url}))
+
+
+REFUSES = {
+    "mysql": (
+        "CREATE TABLE buyers (who VARCHAR(64) PRIMARY KEY)",
+        "INSERT INTO buyers VALUES ('Zhang San of Lane 5')",
+        "CREATE TRIGGER told BEFORE UPDATE ON orders FOR EACH ROW INSERT INTO buyers VALUES ('Zhang San of Lane 5')",
+    ),
+    "postgresql": (
+        "ALTER TABLE orders ADD COLUMN buyer TEXT DEFAULT 'Zhang San of Lane 5'",
+        "ALTER TABLE orders ADD CONSTRAINT one_status CHECK (status = 1)",
+    ),
+}
+
+
+async def test_why_a_server_refuses_is_said_without_the_row(bench: Bench) -> None:
+    await bench.lead()
+    move = await move_of(bench.shop, "1")
+    await bench.base.script(*REFUSES[bench.base.kind])
+    outcome = await bench.shop.settle(move)
+    assert isinstance(outcome, NotMoved)
+    assert "Zhang San" not in outcome.why
+    assert ("Duplicate entry" if bench.base.kind == "mysql" else "one_status") in outcome.why

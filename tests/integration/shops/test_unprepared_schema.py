@@ -94,7 +94,6 @@ async def make(base: Database) -> None:
 async def test_it_is_found_settled_and_otherwise_left_alone(base: Database, tmp_path: Path) -> None:
     await make(base)
     settings = parse(CONFIGURATION.format(url=base.url), SETTINGS)
-    assert settings.without_effect() == ()
     assert settings.shop.time_zone == ZoneInfo("Asia/Shanghai")
     shop = await open_shop(shop_mapping(settings, ManualClock(NOW)))
     try:

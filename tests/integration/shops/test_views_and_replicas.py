@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -161,6 +161,13 @@ class TestReplica:
         await two.primary.script("DELETE FROM orders")
         async with shop_over(two.primary, shop=two.shop()) as shop:
             assert await walked(shop) == []
+
+    async def test_what_the_replica_shows_resting_and_the_primary_does_not_rests_no_more(self, two: Replicated) -> None:
+        await two.replica.script("UPDATE orders SET status = 2")
+        await two.primary.script("UPDATE orders SET status = 2 WHERE id = 1")
+        async with shop_over(two.primary, shop=two.shop()) as shop:
+            page = await shop.resting(["2"], await shop.before(CREATED - timedelta(days=1)), 100)
+            assert [found.row.key for found in page.found] == ["1"]
 
     async def test_a_replica_that_is_away_holds_up_finding_alone(self, two: Replicated) -> None:
         if two.primary.kind == "sqlite":

@@ -13,35 +13,9 @@ from reconciler.cli import config as command
 from reconciler.cli import main
 from reconciler.databases import SERVERS
 from reconciler.sandbox.keys import keep_keys
+from tests.small_configuration import small_configuration
 
 ROOT = Path(__file__).parents[3]
-CONFIGURATION = """
-[ledger]
-url = "{ledger}"
-
-[shop]
-url = "{shop}"
-
-[shop.orders]
-table = "orders"
-key = "id"
-order_no = "order_no"
-out_trade_no = "order_no"
-amount = "amount"
-status = "status"
-created_at = "created_at"
-
-[shop.orders.states]
-pending = [1]
-paid = [2]
-settled_as = 2
-
-[channels.alipay-main]
-gateway = "alipay"
-app_id = "2021000000000001"
-private_key = "file:{keys}/alipay-app-key.pem"
-alipay_public_key = "file:{keys}/alipay-public-key.pem"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +27,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def configured(directory: Path, keys: Path, *, shop: str, ledger: str = "sqlite:///ledger.db") -> str:
     path = directory / "reconciler.toml"
-    path.write_text(CONFIGURATION.format(shop=shop, ledger=ledger, keys=keys))
+    path.write_text(small_configuration(keys, shop=shop, ledger=ledger))
     return str(path)
 
 

@@ -22,6 +22,7 @@ from reconciler.ops.log import configure
 from reconciler.sandbox.keys import keep_keys
 from reconciler.testing.ledger_examples import NOW
 from tests.integration.ledger.signed import KINDS_OF_ENTRIES, day
+from tests.small_configuration import small_configuration
 
 LAST = len(KINDS_OF_ENTRIES)
 
@@ -41,31 +42,8 @@ class Place:
         self.ledger = directory / "ledger.db"
         self.config = directory / "reconciler.toml"
         self._capture = capture
-        self.config.write_text(f"""
-mode = "observe"
-[ledger]
-url = "sqlite:///{self.ledger}"
-[shop]
-url = "sqlite:///{directory}/shop.db"
-time_zone = "Asia/Shanghai"
-[shop.orders]
-table = "orders"
-key = "id"
-order_no = "order_no"
-out_trade_no = "order_no"
-amount = "amount"
-status = "status"
-created_at = "created_at"
-[shop.orders.states]
-pending = [0]
-paid = [1]
-settled_as = 1
-[channels.alipay-main]
-gateway = "alipay"
-app_id = "2021000000000001"
-private_key = "file:{keys}/alipay-app-key.pem"
-alipay_public_key = "file:{keys}/alipay-public-key.pem"
-""")
+        shop, ledger = f"sqlite:///{directory}/shop.db", f"sqlite:///{self.ledger}"
+        self.config.write_text(small_configuration(keys, shop=shop, ledger=ledger))
 
     def do(self, work: Callable[[SqlLedger], Awaitable[object]]) -> None:
         """Work on the ledger."""

@@ -12,12 +12,12 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _pages() -> Iterator[Path]:
-    yield from (ROOT / "README.md", ROOT / "CHANGELOG.md")
+    yield from (ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CHANGELOG.md")
     yield from (path for path in sorted(DOCS.rglob("*.md")) if path.parent.name != "parts")
 
 
 class Book:
-    """README, changelog and everything under docs/ but the parts of generated pages."""
+    """README (in both languages), changelog and everything under docs/ but the parts of generated pages."""
 
     def __init__(self) -> None:
         self.pages: Mapping[Path, str] = {path: path.read_text() for path in _pages()}

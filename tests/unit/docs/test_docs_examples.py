@@ -99,15 +99,16 @@ def test_the_example_of_attempts_fits_the_model(book: Book, settings: Settings) 
 def test_other_settings_that_pages_show_are_settings(book: Book, settings: Settings) -> None:
     page = ROOT / "docs" / "how-to" / "observe-then-enforce.md"
     (block,) = book.blocks(page, "toml")
-    assert type(settings.settle).model_validate(tomllib.loads(block)["settle"]).review_over == Money(500_000)
+    shown = type(settings.settle).model_validate(tomllib.loads(block)["settle"])
+    assert (shown.review_over, shown.brake_per_hour) == (Money(500_000), 3)
 
 
 def test_what_the_installation_names_is_in_the_project(book: Book) -> None:
-    page = book.text("docs/how-to/install.md")
+    page = book.text("docs/how-to/install-as-a-service.md")
     unit = (ROOT / "reconciler.service").read_text()
     for path in ("requirements/runtime.txt", "config/reconciler.toml", "reconciler.service"):
         assert path in page
         assert (ROOT / path).is_file()
-    for line in book.blocks(ROOT / "docs" / "how-to" / "install.md", "ini")[0].splitlines():
+    for line in book.blocks(ROOT / "docs" / "how-to" / "install-as-a-service.md", "ini")[0].splitlines():
         assert not line.strip() or line.startswith(("[", "#")) or f"#{line}" in unit, line
     assert "ExecStart=/opt/reconciler/bin/reconciler run" in unit

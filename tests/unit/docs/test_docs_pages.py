@@ -11,13 +11,15 @@ from urllib.parse import unquote
 import pytest
 from pydantic import BaseModel
 
-from docs.generate import CHINESE, JOURNALD, RENEW, lines, pages
+from docs.generate import CHINESE, JOURNALD, RENEW, figures, lines, pages, uses
 from reconciler.domain.case import CaseKind
 from reconciler.events import CATALOGUE
 from reconciler.exit import Exit
 from reconciler.gateways import SETTINGS
+from reconciler.ops.alerts.case_words import SECTION_OF
+from reconciler.ops.alerts.trouble_words import anchor
 from reconciler.settings.channel import ChannelSettings
-from reconciler.settings.model import WITHOUT_EFFECT, Settings
+from reconciler.settings.model import Settings
 from reconciler.settings.problems import tables_of
 from tests.unit.docs.book import Book
 
@@ -80,11 +82,45 @@ def test_every_event_has_its_section_with_its_advice_and_its_fields(book: Book) 
         assert kind.message_id in sections[name]
 
 
+def test_every_metric_has_its_line_and_its_section_and_no_line_is_of_no_metric(book: Book) -> None:
+    names = [family.name for family in figures()]
+    assert sorted(uses()) == sorted(names)
+    sections = book.sections("docs/reference/metrics.md")
+    assert list(sections) == names
+    for family in figures():
+        assert family.documentation in sections[family.name]
+        assert f", {family.type}" in sections[family.name]
+
+
+def test_every_metric_that_a_page_names_exists(book: Book) -> None:
+    known = {family.name for family in figures()}
+    known |= {sample.name for family in figures() for sample in family.samples}
+    for path, text in book.pages.items():
+        for name in re.findall(r"\breconciler_\w+[a-z]\b", text):
+            assert name in known or name.startswith("reconciler_shop"), f"{path.name}: {name}"
+
+
 def test_every_kind_of_case_has_its_section_that_says_what_to_do(book: Book) -> None:
     sections = book.sections("docs/how-to/handle-a-case.md")
     assert list(sections) == [kind.value for kind in CaseKind]
     for text in sections.values():
         assert re.findall(r"\*\*([\w ]+)\.?\*\*", text) == ["Means", "Look at", "Do"]
+
+
+def test_every_event_that_somebody_is_told_of_has_its_section_in_the_runbook(book: Book) -> None:
+    every = book.sections("docs/how-to/runbook.md")
+    sections = {name: text for name, text in every.items() if "." in name}
+    told = sorted(["case.opened", *(name for name, kind in CATALOGUE.items() if kind.alert is not None)])
+    assert sorted(sections) == told, "headings are what messages and alert rules link to: keep them"
+    for name, text in sections.items():
+        assert re.findall(r"^\*\*([\w ]+)\.?\*\*", text, re.MULTILINE) == ["Means", "Look at", "Do"], name
+        page, _, fragment = anchor(name).partition("#")
+        assert fragment in _anchors(book.text(page)), name
+
+
+def test_what_a_message_about_a_case_points_at_is_there(book: Book) -> None:
+    page = SECTION_OF.removeprefix("What to do: ")
+    assert {kind.value for kind in CaseKind} <= _anchors(book.text(page))
 
 
 def _keys(model: type[BaseModel], path: str) -> Iterator[str]:
@@ -116,19 +152,6 @@ def test_every_setting_is_in_its_table_on_the_page(book: Book) -> None:
         path = table[1] if table else kind[1] if kind else "channels" if "channels" in heading else ""
         found |= {f"{path}.{key}".lstrip(".") for key in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)}
     assert found == _all_keys()
-
-
-def test_what_has_no_effect_yet_is_said_so_and_nothing_else_is(book: Book) -> None:
-    text = book.text("docs/reference/settings.md")
-    said = len(re.findall(r"\| \*No effect yet\.\*", text))
-    idle = {path for path, value in WITHOUT_EFFECT.items() if not isinstance(value, str)}
-    assert said == sum(any(key == path or key.startswith(f"{path}.") for path in idle) for key in _all_keys())
-
-
-def test_the_readme_names_all_that_has_no_effect_yet(book: Book) -> None:
-    section = book.sections("README.md")["What this version does not do yet"]
-    for path in WITHOUT_EFFECT:
-        assert re.search(rf"`\[?{re.escape(path)}[\]` ]", section), path
 
 
 def test_every_exit_code_is_in_the_table_and_no_other(book: Book) -> None:

@@ -389,3 +389,19 @@ def test_a_time_in_the_future_is_named_as_such(scene: Scene) -> None:
     fact = _shown(scene.with_trade(paid_at=scene.now + timedelta(hours=1)), "paid_at")
     assert not fact.agrees
     assert "future" in fact.theirs
+
+
+def test_an_old_payments_time_is_in_the_shops_zone_as_every_time_of_a_case(scene: Scene) -> None:
+    order = scene.subject().row if callable(scene.subject) else scene.subject.row
+    assert isinstance(order, Order)
+    shanghai = order.created_at.astimezone(timezone(timedelta(hours=8)))
+    decision = scene.with_order(created_at=shanghai).with_policy(review_after=timedelta(minutes=6)).decide()
+    assert isinstance(decision, OpenCase)
+    assert [fact.theirs for fact in decision.facts if fact.name == "paid_at"] == ["2026-11-23T12:30:00+08:00"]
+
+
+def test_a_case_unanswered_names_the_answer_that_came_last(scene: Scene) -> None:
+    there = scene.at_age(timedelta(hours=49))
+    why = there.decide(there.answer_named("Unavailable")).why
+    assert why.startswith("no usable answer at its last age; the last was: ")
+    assert not why.endswith(": ")

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
 from reconciler.events import CATALOGUE, Event, Severity, event
 
 MESSAGE_IDS = """
+ba04cba33f7751779e820e46961f2b92 ages.learned
+8817706fe58f5b7baed7922b922f721d alerts.delivered
 b8d2392d92565da4b7e9e0a27a682c19 alerts.none
+7683f50883a45e118f7fbb23592ab748 alerts.undelivered
 f5a1f4663ac35b67b4dc8cf04cef3e64 case.approved
 add5020f65365d0fb46703b0d76cd843 case.ended
+d9d1a2875a5c5dcdb0010b29187ed545 case.more
 a5f89e0d2fc053c2821a4b6fd6fe39ae case.opened
 d10134b7103852d99d141c0a76d26f90 case.reopened
 971ebc30b314540c9b66a02be712e2fc case.resolved
@@ -28,14 +33,17 @@ f6088d1af99f553e920bf2faa7b5c85b channel.resumed_by_hand
 8c5c58bfcbb65e5ebebe279c4d86200c channel.throttled
 042b72c8da39526dac3cf50fb1502d85 channel.unavailable
 ab3b7d01a5665aad8a17c0f20a328170 channel.unconfigured
+82b64a43c165551e911677dc4e25eb22 channel.unusual
+09c9dc561a5151d3b91eb7347298efe8 channel.usual
 40335fd4e4e25baab9514f9c3854ce91 config.refused
 80aab39ba64f52e1b6a256773701925e config.reloaded
-3e9daea8aba25889bf14e2cbf4cedf4a config.without_effect
 f1b99838383d5b48aabaa672dc7cf7f3 clock.set_back
 22b8ba2f5f09510ea324a3fab212ade8 control.unavailable
 bbbb298434555695a05b416f9b7af01d daemon.failed
 7f34461b6f4b5357a0a363d9c7900006 daemon.started
 8e121966836d5f7aa34097c0929d242c daemon.stopped
+2d857ec824e459629dcf02991e9172ae heartbeat.failed
+7fabde5805805e80beb256b5ba506518 heartbeat.restored
 d90e92eb32b6573c9f867e6852e08566 http.unavailable
 0bfb4ee0b4315c88a71a471569cd5874 lead.lost
 bc860754b67053e2a53834ee537cefbf lead.overtaken
@@ -54,6 +62,8 @@ c27907a1b691575495e6059b70bdb227 order.row_busy
 67a42c9472fd5420a8fd36a3b6c9454e order.settled
 6fa75c1341855223b24ddbcc44e116ed order.would_close
 87d7ba34d3365f5f9b293cfe19443417 order.would_settle
+5c413d6849835859b43bd9d831a8ed06 orders.unusual
+59a7135e83a259d9ab7ddd1af35c0885 orders.usual
 f38cc958e93f528984c414165f677e71 replica.available
 158270354c765747bdfcd0ce0f86f434 replica.unavailable
 06e7af5f1f455ea4b72f2ce55a083757 settle.blocked
@@ -66,6 +76,9 @@ e94dd64ef6195a8e84f3ab005784628b settle.queued
 5d68ed77b3cc5b03b63134b76f50502a settle.unblocked
 771929d14ff15c3da920016bec11cf24 shop.available
 af406877b70c5c3c81364050bebd3a0c shop.unavailable
+69c846f58adc55bcb648c3f66e452577 status.crowded
+a328abd1deb75e06ae43d13ab36b6276 status.moving
+b17e0851e1b05fba9469c1320ea49e22 status.stalled
 c504ba1b479451dd97a6fe36a99e1769 summary
 25cc6af9ef395be6868715c1881670ee turn.failed
 0e3af3b5907b54f5b7032790b000d5f8 webhook.available
@@ -137,3 +150,15 @@ def test_two_events_of_one_name_are_refused() -> None:
 def test_a_line_leaves_out_what_is_empty_and_keeps_what_is_nothing() -> None:
     held = CATALOGUE["lead.taken"](epoch=0, waited=None)  # type: ignore[call-arg] # the event's own fields
     assert held.fields() == {"epoch": 0}
+
+
+SOURCES = "\n".join(
+    path.read_text()
+    for path in sorted((Path(__file__).parents[3] / "reconciler").rglob("*.py"))
+    if path.parent.name not in {"events", "testing"}
+)
+
+
+@pytest.mark.parametrize("made", EVENTS)
+def test_every_event_is_emitted_somewhere(made: type[Event]) -> None:
+    assert re.search(rf"\b{made.__name__}\(\s*(\w+=|\*)", SOURCES), "nothing emits it"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +12,7 @@ from reconciler.events.orders import OrderSettled
 from reconciler.events.trouble import ClockSetBack
 from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.find import Finder, FindPolicy
+from reconciler.ports import Ledger, LedgerUnavailable
 from reconciler.testing.clock import ManualClock
 from tests.unit.flow.bench import ALIPAY, NOON, Bench
 from tests.unit.flow.test_brake import running
@@ -87,6 +90,52 @@ async def test_a_step_back_is_noticed_by_who_looks_at_the_books_though_its_trace
     await steps.look_at_the_books(rounds.context)
     bench.clock.set_wall(NOON - AHEAD)
     await steps.look_at_the_books(rounds.context)
+    assert len(bench.events.of(ClockSetBack)) == 1
+
+
+class SlowLedger:
+    """The bench's ledger, where everybody else has a turn within each call."""
+
+    def __init__(self, ledger: object) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 # whatever the ledger has
+        call = getattr(self._ledger, name)
+
+        async def slowly(*args: Any) -> Any:  # noqa: ANN401 # the same
+            await asyncio.sleep(0)
+            result = await call(*args)
+            await asyncio.sleep(0)
+            return result
+
+        return slowly
+
+
+async def test_one_step_back_is_said_once_though_all_look_at_the_same_time(bench: Bench) -> None:
+    rounds = bench.process()
+    await rounds.context.ledger.lead("bench:1", bench.clock.now())
+    rounds.context.ledger = cast("Ledger", SlowLedger(rounds.context.ledger))
+    steps = ClockSteps()
+    finder = Finder(rounds.context, FindPolicy(), steps)
+    await steps.look_at_the_books(rounds.context)
+    await finder.walk()
+    bench.clock.set_wall(NOON - AHEAD)
+    looks = [finder.quick(), *(steps.look(rounds.context) for _ in range(3)), finder.quick()]
+    _, *saw, _ = await asyncio.gather(*looks)
+    assert len(bench.events.of(ClockSetBack)) == 1
+    assert saw == [False] * 3, "finding has dealt with it"
+
+
+async def test_a_step_back_that_could_not_be_dealt_with_is_dealt_with_later(bench: Bench) -> None:
+    steps, rounds = ClockSteps(), bench.process()
+    await rounds.context.ledger.lead("bench:1", bench.clock.now())
+    await steps.look(rounds.context)
+    bench.clock.set_wall(NOON - AHEAD)
+    bench.shelf.unavailable = "no space left on device"
+    with pytest.raises(LedgerUnavailable):
+        await steps.look(rounds.context)
+    bench.shelf.unavailable = None
+    assert await steps.look(rounds.context)
     assert len(bench.events.of(ClockSetBack)) == 1
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.answer import Paid, Refunded, Trade
+from reconciler.domain.answer import Answer, Misconfigured, Paid, Refunded, Throttled, Trade, Unavailable
 from reconciler.domain.money import Money
-from reconciler.domain.order import Attempt, ChannelName, OrderKey
+from reconciler.domain.order import Attempt, ChannelName, OrderKey, OrderState
 from reconciler.domain.policy import Policy
 from reconciler.events.orders import CaseOpened, OrderSettled, OrderWouldSettle
+from reconciler.flow.judged import UNANSWERED
 from reconciler.flow.rounds import Rounds
 from tests.unit.flow.bench import ALIPAY, WECHAT, Bench
 
@@ -76,6 +78,53 @@ async def test_a_payment_that_was_refunded_since_is_in_nobodys_way_either() -> N
         await bench.clock.advance(DAY / 4)
         await bench.once(rounds)
     assert (await decisions(rounds))[second] == "would_settle"
+
+
+async def once_the_shop_has_it_paid(bench: Bench, transaction_id: str) -> dict[str, str]:
+    """Observe an order that would be settled, see the shop move it by this payment, and look again a day later."""
+    bench.order("1", "N1")
+    bench.pay("N1")
+    rounds = await bench.once()
+    assert (await decisions(rounds)) == {"N1": "would_settle"}
+    row = bench.table.rows[OrderKey("1")]
+    bench.table.rows[row.key] = replace(row, state=OrderState.PAID, transaction_id=transaction_id)
+    for _ in range(3):
+        await bench.clock.advance(DAY)
+        await bench.once(rounds)
+    return await decisions(rounds)
+
+
+async def test_an_order_that_another_payment_moved_meanwhile_was_paid_twice() -> None:
+    bench = Bench(enforcing=False, policy=PATIENT)
+    assert await once_the_shop_has_it_paid(bench, "T-OTHER") == {"N1": "duplicate_payment"}
+    (case,) = bench.events.of(CaseOpened)
+    assert case.why == "the buyer paid this order a second time"
+
+
+async def test_an_order_that_its_own_payment_moved_meanwhile_is_asked_about_once_more_and_no_more() -> None:
+    bench = Bench(enforcing=False, policy=PATIENT)
+    assert await once_the_shop_has_it_paid(bench, "T-N1") == {"N1": "done"}
+    assert not bench.events.of(CaseOpened)
+    assert bench.gateway().asked["N1"] == 2
+
+
+@pytest.mark.parametrize("silence", [Unavailable("away"), Throttled(), Misconfigured("401 SIGN_ERROR")])
+async def test_what_the_gateway_said_before_it_fell_silent_still_stands(silence: Answer) -> None:
+    bench = Bench(enforcing=False, policy=PATIENT)
+    bench.order("1", "N1")
+    trade = bench.pay("N1")
+    rounds = await bench.once()
+    bench.gateway().will_answer("N1", silence)
+    await bench.clock.advance(DAY)
+    await bench.once(rounds)
+    assert (await decisions(rounds))["N1"] in UNANSWERED
+    bench.gateway().will_answer("N1", Paid(trade))
+    row = bench.table.rows[OrderKey("1")]
+    bench.table.rows[row.key] = replace(row, state=OrderState.PAID, transaction_id="T-OTHER")
+    for _ in range(2):
+        await bench.clock.advance(DAY)
+        await bench.once(rounds)
+    assert await decisions(rounds) == {"N1": "duplicate_payment"}
 
 
 async def test_enforcing_settles_one_and_asks_about_the_other() -> None:

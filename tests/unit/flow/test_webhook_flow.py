@@ -113,6 +113,25 @@ async def test_a_row_that_shows_it_late_but_in_time_is_settled(bench: Bench, rec
         assert await kinds(rounds) == []
 
 
+async def test_what_was_paid_and_shut_while_the_message_was_on_its_way_is_not_completed_again(
+    bench: Bench, receiver: MemoryReceiver
+) -> None:
+    """As the documented receivers do it: closed after a payment is not waiting."""
+    bench.clock = ManualClock(NOON)
+    bench.order("1")
+    bench.pay("N1")
+    shop = bench.shop()
+    receiver.on_tell = lambda move: shop.change(
+        "1", state=OrderState.CLOSED, transaction_id=move.transaction_id, paid_at=move.paid_at
+    )
+    async with running(bench) as rounds:
+        await bench.pass_time(60)
+        assert not receiver.moved
+        assert not bench.events.of(OrderSettled)
+        assert not await rounds.context.ledger.open_intentions()
+        assert await kinds(rounds) == [("N1", CaseKind.LATE_PAYMENT)], "a person looks at it"
+
+
 async def test_a_refusal_is_a_case_with_its_words_tried_again_at_the_next_age_only(
     bench: Bench, receiver: MemoryReceiver
 ) -> None:

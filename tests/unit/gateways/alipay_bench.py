@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from reconciler.domain.order import ChannelName
-from reconciler.gateways.alipay import AlipayGateway, AlipaySettings
+from reconciler.gateways.alipay import AlipaySettings
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.line import Way
 from reconciler.pace import Pace
 from reconciler.testing.clock import AutoClock

@@ -32,7 +32,8 @@ from reconciler.domain.answer import (
 )
 from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName
-from reconciler.gateways.alipay import AlipayGateway, AlipaySettings, verify_evidence
+from reconciler.gateways.alipay import AlipaySettings, verify_evidence
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.alipay.trade import BEIJING
 from reconciler.gateways.asking import Reading
 from reconciler.gateways.line import Way

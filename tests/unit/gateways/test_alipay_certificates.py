@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from reconciler.domain.answer import Answer, Evidence, Misconfigured, NotCreated, Paid, Untrusted, VerifyingKey
-from reconciler.gateways.alipay import AlipayGateway, verify_evidence
+from reconciler.gateways.alipay import verify_evidence
 from reconciler.gateways.alipay.certificates import serial_of
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.asking import Reading
 from reconciler.gateways.keys import kept_key
 from reconciler.transport import HttpRequest, HttpResponse

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.domain.answer import Throttled, Unavailable
 from reconciler.domain.closing import CloseReply, NoSuchTrade, NotClosed, TradeClosed
-from reconciler.gateways.alipay import AlipayGateway
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.asking import CloseReading
 from reconciler.transport import HttpResponse
 from tests.unit.gateways.alipay_bench import (

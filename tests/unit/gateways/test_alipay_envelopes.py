@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from reconciler.domain.answer import Paid, Untrusted
-from reconciler.gateways.alipay import AlipayGateway
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.asking import Reading
 from reconciler.transport import HttpResponse
 from tests.unit.gateways.alipay_bench import (

@@ -20,7 +20,8 @@ from reconciler.domain.answer import (
     Unrecognised,
 )
 from reconciler.domain.money import Money
-from reconciler.gateways.alipay import AlipayGateway, verify_evidence
+from reconciler.gateways.alipay import verify_evidence
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.asking import Reading
 from reconciler.transport import HttpResponse
 from tests.unit.gateways.alipay_bench import (

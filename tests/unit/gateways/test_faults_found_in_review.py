@@ -16,7 +16,7 @@ from reconciler.domain.order import ChannelName
 from reconciler.gateways.asking import CloseReading
 from reconciler.gateways.line import Way
 from reconciler.gateways.strict_json import TOKENS_MAX, Malformed, cut, parse_object
-from reconciler.gateways.wechat import WechatGateway
+from reconciler.gateways.wechat.gateway import WechatGateway
 from reconciler.ledger.verify import _fingerprint
 from reconciler.pace import Pace
 from reconciler.settings.channel import _endpoint

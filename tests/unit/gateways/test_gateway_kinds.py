@@ -14,7 +14,7 @@ import pytest
 from reconciler.cli import ledger as command
 from reconciler.gateways import KINDS, SETTINGS, Kind
 from reconciler.gateways.kinds import GROUP, Kinds, SettingsModels
-from reconciler.ledger import Verification
+from reconciler.ledger.verify import Verification
 from reconciler.settings.draft import GatewayUnusable, understand
 
 Install = Callable[..., None]

@@ -81,6 +81,17 @@ def test_a_text_has_so_many_brackets_and_strings_and_no_more() -> None:
             read(b'{"a":' + listed(allowed + 1) + b"}")
 
 
+def test_escapes_count_too_within_one_string_and_spread_over_many() -> None:
+    escapes = b"\\n" * (TOKENS_MAX - 3)  # with its string and the brackets around it: as many as there may be
+    assert cut(b'{"a":["' + escapes + b'"]}')
+    for body in (b'{"a":["%b\\n"]}' % escapes, b'{"a":["%b"," \\n"]}' % escapes[:-2]):
+        with pytest.raises(Malformed, match=f"more than {TOKENS_MAX} brackets"):
+            cut(body)
+    assert cut(b'{"a":"' + b"\\n" * TOKENS_MAX + b'"}')
+    with pytest.raises(Malformed, match=f"more than {TOKENS_MAX} escapes"):
+        cut(b'{"a":"' + b"\\n" * (TOKENS_MAX + 1) + b'"}')
+
+
 @pytest.mark.parametrize("body", [b'{"a":["b}', b'{"a":["b]}', b'{"a":{"b":"c}}'])
 @pytest.mark.parametrize("read", [cut, parse_object])
 def test_a_string_without_an_end_takes_nothing_with_it(read: Read, body: bytes) -> None:

@@ -1,6 +1,7 @@
 """One call on the line: turns, tries, one deadline, two hosts, and whose clock is wrong."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -8,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from reconciler.domain.answer import Answer, NotCreated, Throttled, Unavailable, Untrusted
-from reconciler.gateways.line import BACK_TO_FIRST_S, TRIES_MAX, Call, Line, Way, clock_off
+from reconciler.gateways.line import BACK_TO_FIRST_S, RETRY_WAIT_S, TRIES_MAX, Call, Line, Way, clock_off
 from reconciler.pace import NotNow, Pace
 from reconciler.testing.clock import AutoClock
 from reconciler.testing.memory import KeptInMind
@@ -235,3 +236,22 @@ async def test_a_proxys_date_is_not_the_gateways(clock: AutoClock) -> None:
 
     done = await line_of(Wire(clock, page)).exchange(Call("GET /", CALL.write, fails))
     assert done.clock_off is None
+
+
+async def test_a_request_is_signed_beside_the_event_loop(clock: AutoClock) -> None:
+    threads: list[str] = []
+
+    def write(_: datetime, endpoint: str) -> HttpRequest:
+        threads.append(threading.current_thread().name)
+        return HttpRequest("GET", endpoint, ())
+
+    await line_of(Wire(clock, AGAIN)).exchange(Call("GET /", write, read))
+    assert len(threads) == TRIES_MAX
+    assert all(name.startswith("signer") for name in threads)
+
+
+async def test_each_try_after_the_first_waits_a_moment(clock: AutoClock) -> None:
+    before_s = clock.monotonic()
+    await line_of(Wire(clock, AGAIN)).exchange(CALL)
+    waited_s = clock.monotonic() - before_s
+    assert (TRIES_MAX - 1) * RETRY_WAIT_S[0] <= waited_s <= (TRIES_MAX - 1) * RETRY_WAIT_S[1]

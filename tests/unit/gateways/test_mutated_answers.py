@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from reconciler.domain.answer import Closed, Paid, Refunded, Unpaid
 from reconciler.domain.order import ChannelName
-from reconciler.gateways.alipay import AlipayGateway, AlipaySettings
+from reconciler.gateways.alipay import AlipaySettings
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.asking import Reading
 from reconciler.gateways.line import Way
-from reconciler.gateways.wechat import WechatGateway, WechatSettings
+from reconciler.gateways.wechat import WechatSettings
+from reconciler.gateways.wechat.gateway import WechatGateway
 from reconciler.ops.clock import SystemClock
 from reconciler.testing.memory import KeptInMind
 from reconciler.testing.pace import FreePace

@@ -188,3 +188,14 @@ def test_the_code_of_an_error_is_read_from_a_sound_body_only() -> None:
     assert wechat.code_of(refused(400, {"code": "NO_AUTH"})) == "NO_AUTH"
     for body in (b"", b"<html>", b'{"code":7}', b'{"code":"A","code":"A"}', b'{"code":""}'):
         assert wechat.code_of(HttpResponse(400, (), body)) is None
+
+
+SAID = "openid=oUpF8uMuAJO_M2pxb1Q9zNjWeS6o, buyer zhang.san@example.cn, 13912345678: not matched"
+KEPT = "openid=[…], buyer […], […]: not matched"
+
+
+def test_nobody_stands_in_a_gateways_words() -> None:
+    refused = alipay.refusal_of("40004", {"sub_code": "ACQ.INVALID_PARAMETER", "sub_msg": SAID})
+    assert refused == Rejected(f"40004 ACQ.INVALID_PARAMETER {KEPT}")
+    body = json.dumps({"code": "PARAM_ERROR", "message": SAID}).encode()
+    assert wechat.refusal_of(HttpResponse(400, (), body)) == Rejected(f"HTTP 400 PARAM_ERROR {KEPT}")

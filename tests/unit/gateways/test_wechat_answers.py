@@ -33,7 +33,8 @@ from reconciler.domain.money import Money
 from reconciler.domain.order import ChannelName
 from reconciler.gateways.asking import Reading
 from reconciler.gateways.line import Way
-from reconciler.gateways.wechat import WechatGateway, WechatSettings, verify_evidence
+from reconciler.gateways.wechat import WechatSettings, verify_evidence
+from reconciler.gateways.wechat.gateway import WechatGateway
 from reconciler.pace import Pace
 from reconciler.testing.memory import KeptInMind
 from reconciler.transport import Headers, HttpResponse, Transport

@@ -12,8 +12,8 @@ from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certifica
 
 from reconciler.domain.answer import Answer, Closed, NotCreated, Trade, Unavailable, Unrecognised, Untrusted
 from reconciler.domain.closing import NotClosed, TradeClosed
-from reconciler.gateways.alipay import AlipayGateway
 from reconciler.gateways.alipay.certificates import root_serials, serial_of
+from reconciler.gateways.alipay.gateway import AlipayGateway
 from reconciler.gateways.alipay.signing import Method, open_envelope, string_to_sign
 from reconciler.gateways.asking import CloseReading, Reading
 from reconciler.gateways.keys import KeyUnreadable

@@ -21,7 +21,8 @@ from cryptography.x509.oid import NameOID
 from reconciler.domain.answer import Answer
 from reconciler.domain.order import ChannelName
 from reconciler.gateways.line import Way
-from reconciler.gateways.wechat import WechatGateway, WechatSettings
+from reconciler.gateways.wechat import WechatSettings
+from reconciler.gateways.wechat.gateway import WechatGateway
 from reconciler.ports import Memory
 from reconciler.testing.clock import AutoClock
 from reconciler.testing.memory import KeptInMind

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
+
 import pytest
 
 from reconciler.ops.mask import Mask
@@ -74,3 +77,40 @@ def test_a_quoted_answer_gives_away_no_person_and_no_password(text: str, masked:
 
 def test_numbers_stay() -> None:
     assert Mask().field("asked", 7) == 7
+
+
+@pytest.mark.parametrize("before", ["", "u", "u:", "u:p"])
+def test_a_secret_is_starred_in_every_writing(before: str) -> None:
+    mask, secret = Mask(), 'a "quoted" secret/with+signs'
+    mask.never_print([secret])
+    encoded = b64encode(f"{before}{secret} and more".encode()).decode()
+
+    assert secret not in mask.text(json.dumps({"x": secret}))
+    assert "***" in mask.text(json.dumps({"x": secret}))
+    assert "***" in mask.text(secret.encode().hex())
+    starred = mask.text(encoded)
+    assert "***" in starred
+    assert len(starred) < len(encoded) - len(secret), "but for what stands beside it"
+
+
+def test_a_key_is_starred_line_by_line_in_base64_too() -> None:
+    mask = Mask()
+    mask.never_print([PEM])
+
+    told = mask.text(b64encode(f"key: {PEM.splitlines()[1]}".encode()).decode())
+    assert "***" in told
+    assert len(told) < 20
+
+
+def test_a_url_that_is_a_secret_is_starred_part_by_part() -> None:
+    mask = Mask()
+    mask.never_print(["https://qyapi.example/cgi-bin/webhook/send?key=693axxx6-7aoc-4bc4&x=1", "wecom://693ayyy6-7aoc"])
+
+    assert mask.text("send failed: /webhook/send?key=693axxx6-7aoc-4bc4") == "send failed: /webhook/send?key=***"
+    assert mask.text("key 693ayyy6-7aoc") == "key ***"
+    assert mask.text("qyapi.example does not answer") == "qyapi.example does not answer"
+
+
+@pytest.mark.parametrize(("field", "shown"), [("what", "***"), ("traceback", "***"), ("order_no", "aB3" + "x" * 20)])
+def test_in_other_peoples_words_a_person_is_known_by_the_shape(field: str, shown: str) -> None:
+    assert Mask().field(field, "aB3" + "x" * 20) == shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.company import paused_by
 from reconciler.domain.order import OrderKey
+from reconciler.figures import paused_by
 from reconciler.flow.brake import Limits
 from tests.unit.flow.bench import Bench
 

@@ -105,6 +105,9 @@ def test_an_empty_file_says_what_is_missing(credentials: Path, gateways: Gateway
         ('mode = "enfroce"', 'At mode: must be "observe" or "enforce"'),
         ("ask = 5", "At ask: must be a table: [ask]"),
         ("ask.ages = 5", "At ask.ages: must be a list"),
+        ('ask.ages = "learnt"', "At ask.ages: must be a list"),
+        ("ask.per_order = 0.4", "At ask.per_order: must be at least 0.5, like per_order = 4.0"),
+        ("ask.per_order = 21", "At ask.per_order: must be at most 20.0, like per_order = 4.0"),
         ("ask.ages = []", "At ask.ages: must not be empty"),
         ('ask.ages = ["1m", "30s"]', 'At ask.ages: must grow from each age to the next, like ["30s", "1m", "2m"]'),
         ('ask.ages = ["0s"]', 'At ask.ages[0]: must be from "10ms" to "3650d"'),
@@ -179,13 +182,6 @@ def test_a_file_is_loaded(tmp_path: Path, base: str, gateways: Gateways) -> None
     path = tmp_path / "reconciler.toml"
     path.write_bytes(b"\xef\xbb\xbf" + base.replace("\n", "\r\n").encode())
     assert load(path, gateways).shop.orders.table == "orders"
-
-
-def test_keys_without_effect_are_named_where_the_file_sets_them(parsed: Parse) -> None:
-    assert parsed().without_effect() == ()
-    more = '[settle]\nby = "update"\nclose_at_gateway = false\nmax_per_minute = 120\n[processing_limits]\n"2" = "10m"\n'
-    assert parsed(more=more).without_effect() == ("processing_limits",)
-    assert parsed(more="[settle]\nclose_at_gateway = true\n").without_effect() == ()
 
 
 def test_the_settings_cannot_be_changed(parsed: Parse) -> None:

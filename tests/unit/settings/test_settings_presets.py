@@ -51,7 +51,6 @@ class TestEveryPreset:
     def test_a_preset_and_a_channel_are_a_whole_configuration(self, name: str, gateways: Gateways) -> None:
         settings = configured(name, gateways)
         assert settings.shop.orders.states.pending
-        assert settings.without_effect() == ()
 
     def test_it_maps_the_shop_and_sets_neither_mode_nor_settle_nor_anything_else(self, name: str) -> None:
         tables = preset(name)

@@ -49,6 +49,16 @@ def test_states_must_not_overlap_and_hold_what_is_written(check: Check) -> None:
     )
 
 
+def test_a_limit_is_on_a_status_that_orders_have(check: Check) -> None:
+    for known in ("1", "2", "-1"):
+        assert check(more=f'[processing_limits]\n"{known}" = "10m"\n') == []
+    only(
+        check(more='[processing_limits]\n"20" = "10m"\n'),
+        "At processing_limits.20: is no value of shop.orders.states; write one of 1, 2, 3, -1, or give it a state",
+    )
+    assert len(check(states("settled_as = 1"), more='[processing_limits]\n"20" = "10m"\n')) == 2
+
+
 def test_true_is_not_one_where_the_status_to_write_is_chosen(check: Check) -> None:
     only(
         check(("paid = [2, 3]", "paid = [true]"), states("settled_as = 1"), ("pending = [1]", "pending = [0]")),

@@ -30,7 +30,7 @@ review_over = "12.30"
 url = "https://shop.example/"
 secret = "env:APPLE_KEY"
 [processing_limits]
-"待发货" = "10m"
+"2" = "10m"
 [alerts]
 targets = ["env:APPLE_KEY"]
 [http]
