@@ -15,6 +15,7 @@ from reconciler.flow.ask import Asker
 from reconciler.flow.find import Finder
 from reconciler.gateways import SETTINGS
 from reconciler.ops.clock import SystemClock
+from reconciler.ops.garbage import set_apart_what_stays
 from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
 from reconciler.ports import Gateway
@@ -118,6 +119,7 @@ async def leading(text: str) -> AsyncIterator[Assembly]:
     assembly = await assemble(parse(text, SETTINGS), SystemClock(), Silence(), measure=measured)
     try:
         assert await assembly.rounds.take_charge()  # noqa: S101 # nobody else has the lock
+        set_apart_what_stays()  # as the daemon does
         yield assembly
     finally:
         await assembly.close()

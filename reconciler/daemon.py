@@ -35,6 +35,7 @@ from reconciler.events.trouble import (
 from reconciler.exit import Exit
 from reconciler.flow.context import Tally
 from reconciler.herald import Herald
+from reconciler.ops.garbage import set_apart_what_stays
 from reconciler.ops.log import Log
 from reconciler.ops.measured import MeasuredGateway
 from reconciler.ops.metrics import Metrics
@@ -259,6 +260,7 @@ class Daemon:
             alerting = self._herald.alerting
             async with Company(assembly, alerting, self, self._metrics, self._notify, self._clock).together():
                 self._notify.ready(f"mode {assembly.settings.mode}")
+                set_apart_what_stays()
                 while not (self._stopping.is_set() or rounds.done() or successor):
                     await self._something_happens(rounds)
                     if self._reloading.is_set() and not self._stopping.is_set():

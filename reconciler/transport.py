@@ -1,52 +1,40 @@
-"""Outgoing HTTP: the only module that imports httpx or aiohttp's client.
+"""Outgoing HTTP, over httpx's transport interface without httpx's client.
 
-httpx's request and response over aiohttp's connections, without httpx's client: so no redirect is followed, no cookie
-kept, no proxy taken from the environment behind our back and no URL logged.
+So no redirect is followed, no cookie kept, no proxy taken from the environment behind our back and no URL logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
+import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import cast
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
-from httpx_aiohttp import AiohttpTransport
 
+from reconciler.connections import TARGET, Connections
 from reconciler.domain.personal import without_persons
 from reconciler.settings.channel import is_loopback
 
 BODY_BYTES_MAX = 1_000_000
-IDLE_S_MAX = 15.0
-"""How long an unused connection is kept: shorter than a gateway's own patience, so that we close first."""
-HEADER_BYTES_MAX = 8190
-HEADERS_MAX = 64
-CHUNK_BYTES = 16 * 1024
 REASON_LENGTH_MAX = 200
 REASON_RAW_LENGTH_MAX = 4000
 NO_PROXY_MAX = 100
+ORIGINS_KEPT = 64
 
+_ORIGIN_AND_TARGET = re.compile(r"([^/?#]*//[^/?#]*)([!-~]*)")
 _BAD_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY must be a URL with http:// or https:// and a host (no SOCKS)"
 _CLOSED = "connections are closed: shutting down"
-_FOREIGN = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    aiohttp.ClientError,
-    HttpProcessingError,
-    OSError,
-    EOFError,
-    UnicodeError,
-)
-"""Everything an exchange can fail with. aiohttp's own pass through httpx-aiohttp unmapped here and there."""
+_FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError, UnicodeError)
+"""Everything an exchange can fail with."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -67,7 +55,7 @@ class TransportFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request; the path and query of `url` go on the wire as written where they are in RFC 3986 normal form."""
+    """One request; the path and query of `url` go on the wire as they are written, if they are printable ASCII."""
 
     method: str
     url: str = field(repr=False)
@@ -131,18 +119,21 @@ class Transport:
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         self._proxies = proxies or Proxies()
-        self._tls = tls or ssl.create_default_context()
+        tls = tls or ssl.create_default_context()
         self._body_bytes_max = body_bytes_max
-        self._direct = self._open(None)
-        self._proxied = self._open(self._proxies.https) if self._proxies.https else None
+        self._direct = Connections(tls)
+        proxy = self._proxies.https
+        self._proxied = Connections(tls, _proxy_of(proxy)) if proxy is not None else None
         self._closed = False
 
     async def send(self, request: HttpRequest, timeout: timedelta) -> HttpResponse:  # noqa: ASYNC109 # the deadline is the caller's setting `ask.timeout`
         """Send and take the whole response within one deadline, connecting included. Raises TransportFailure."""
-        url = self._checked(request.url)
+        if self._closed:
+            raise TransportFailure(_CLOSED, lasts=True)
+        origin, target = _address(request.url)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                return await self._exchange(url, request)
+                return await self._exchange(origin, target, request)
         except TimeoutError as error:
             raise TransportFailure(f"no whole answer within {timeout.total_seconds():g}s") from error
         except _FOREIGN as error:
@@ -159,24 +150,12 @@ class Transport:
         if self._proxied is not None:
             await self._proxied.aclose()
 
-    def _checked(self, url: str) -> httpx.URL:
-        """Parse it, once: httpx takes a text apart anew wherever it is given one. Raises TransportFailure."""
-        if self._closed:
-            raise TransportFailure(_CLOSED, lasts=True)
-        try:
-            parts = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise TransportFailure(f"not a URL: {error}", lasts=True) from error
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.host)):
-            why = f"refused to send to {parts.scheme}://{parts.host}: only https, or http to loopback"
-            raise TransportFailure(why, lasts=True)
-        return parts
-
-    async def _exchange(self, url: httpx.URL, request: HttpRequest) -> HttpResponse:
-        way = self._proxied if self._proxied is not None and self._proxies.concerns(url.host) else self._direct
+    async def _exchange(self, origin: httpx.URL, target: str, request: HttpRequest) -> HttpResponse:
+        way = self._proxied if self._proxied is not None and self._proxies.concerns(origin.host) else self._direct
         headers = [*request.headers, ("Accept-Encoding", "identity")]
+        content = request.body or None
         response = await way.handle_async_request(
-            httpx.Request(request.method, url, headers=headers, content=request.body or None)
+            httpx.Request(request.method, origin, headers=headers, content=content, extensions={TARGET: target})
         )
         try:
             received = tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers.raw)
@@ -186,41 +165,39 @@ class Transport:
             await response.aclose()
 
     async def _body_of(self, response: httpx.Response) -> bytes:
-        # Straight from the stream: httpx's own readers would expand an encoding, or leave the inner iterator open.
+        # Straight from the stream: httpx's own readers would expand an encoding.
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 # an asynchronous transport gives no other
         body = bytearray()
-        async with contextlib.aclosing(_chunks(response)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > self._body_bytes_max:
-                    raise TransportFailure(f"the answer is larger than {self._body_bytes_max} bytes", lasts=True)
+        async for chunk in stream:
+            body += chunk
+            if len(body) > self._body_bytes_max:
+                raise TransportFailure(f"the answer is larger than {self._body_bytes_max} bytes", lasts=True)
         return bytes(body)
 
-    def _open(self, proxy: str | None) -> AiohttpTransport:
-        return AiohttpTransport(
-            verify=self._tls,
-            trust_env=False,
-            proxy=_proxy_of(proxy) if proxy else None,
-            client=self._session,
-        )
 
-    def _session(self) -> aiohttp.ClientSession:
-        # No limit of its own: each channel has its concurrency, and one that hangs must not use up the share of others.
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0, keepalive_timeout=IDLE_S_MAX),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            read_bufsize=CHUNK_BYTES,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-        )
+def _address(url: str) -> tuple[httpx.URL, str]:
+    """Part a URL into its origin and what is asked for there. Raises TransportFailure."""
+    match = _ORIGIN_AND_TARGET.match(url)
+    origin = _origin(match[1] if match else url)
+    target = match[2] if match else ""
+    if match and match.end() < len(url):  # not ASCII, or with spaces
+        target = httpx.URL(url).raw_path.decode("ascii")
+    target = target.partition("#")[0]
+    return origin, target if target.startswith("/") else f"/{target}"
 
 
-def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 # an asynchronous transport gives no other
-    return cast("AsyncGenerator[bytes, None]", stream.__aiter__())
+@lru_cache(ORIGINS_KEPT)
+def _origin(text: str) -> httpx.URL:
+    """Parse and check scheme and host: httpx takes its time for it, and there are few. Raises TransportFailure."""
+    try:
+        origin = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise TransportFailure(f"not a URL: {error}", lasts=True) from error
+    if origin.scheme != "https" and not (origin.scheme == "http" and is_loopback(origin.host)):
+        why = f"refused to send to {origin.scheme}://{origin.host}: only https, or http to loopback"
+        raise TransportFailure(why, lasts=True)
+    return origin
 
 
 def _refuse_encoded(headers: Headers) -> None:
@@ -230,14 +207,12 @@ def _refuse_encoded(headers: Headers) -> None:
 
 
 def _reason_of(error: BaseException) -> str:
-    # httpx-aiohttp calls a disconnect a connect timeout: what aiohttp said is nearer the truth.
-    root = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ is not None else error
-    if isinstance(root, aiohttp.ClientConnectorError) and not isinstance(root, aiohttp.ClientSSLError):
-        why = os.strerror(root.os_error.errno) if root.os_error.errno else str(root.os_error)
-        return f"cannot connect to {root.host}:{root.port}: {why}"
-    if isinstance(root, aiohttp.ClientResponseError):
-        return f"not an HTTP answer: {root.message or root.status}"  # its own words hold the URL, and so a token
-    return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        why = os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+        return f"cannot connect to {error.host}:{error.port}: {why}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"not an HTTP answer: {error.message or error.status}"  # its own words hold the URL, and so a token
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _proxy_of(text: str) -> httpx.Proxy:
@@ -250,7 +225,7 @@ def _proxy_of(text: str) -> httpx.Proxy:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(_BAD_PROXY)
     if user:
-        # By header: the way httpx-aiohttp has for it is one that aiohttp deprecates.
+        # By header: aiohttp deprecates its own way.
         pair = f"{unquote(user)}:{unquote(password or '')}".encode()
         proxy.headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     return proxy

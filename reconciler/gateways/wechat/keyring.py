@@ -14,9 +14,9 @@ from reconciler.domain.answer import VerifyingKey
 from reconciler.gateways.wechat.signing import (
     SERIAL,
     TIMESTAMP,
-    fault_of,
-    header_fault,
     is_deliberately_false,
+    missing_in,
+    signature_fault,
     signed_headers,
 )
 
@@ -89,13 +89,13 @@ def can_be_a_certificate(serial: str) -> bool:
 def judge(response: HttpResponse, find: Find, received_at: datetime) -> Signed | NotSigned:
     """Say whether the response is signed with a key that we know."""
     signed = signed_headers(response.headers)
-    if fault := header_fault(signed):
-        return NotSigned(fault, again=is_deliberately_false(response.headers))
+    if fault := missing_in(signed):
+        return NotSigned(fault, again=is_deliberately_false(signed))
     values = dict(signed)
     key = find(plain_serial(values[SERIAL]))
     if key is None:
         return NotSigned("signed with a key that is not ours to verify with", unknown_serial=values[SERIAL])
-    if fault := fault_of(signed, response.body, key.public, received_at):
+    if fault := signature_fault(values, response.body, key.public, received_at):
         return NotSigned(fault)
     if not key.is_valid_at(int(values[TIMESTAMP])):
         return NotSigned("signed at a time at which the platform certificate is not valid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +51,11 @@ def is_deliberately_false(headers: Headers) -> bool:
 
 def header_fault(headers: Headers) -> str | None:
     """Say why these headers hold no signature to verify; None where each is there, once."""
-    signed = signed_headers(headers)
+    return missing_in(signed_headers(headers))
+
+
+def missing_in(signed: Headers) -> str | None:
+    """Do as `header_fault` with what `signed_headers` gave."""
     values = dict(signed)
     missing = [name for name in SIGNED if name not in values]
     if missing:
@@ -64,9 +69,12 @@ def header_fault(headers: Headers) -> str | None:
 
 def fault_of(headers: Headers, body: bytes, key: RSAPublicKey, received_at: datetime) -> str | None:
     """Say why the signature proves nothing; None where it verifies, over these bytes, near this time."""
-    if fault := header_fault(headers):
-        return fault
-    values = dict(signed_headers(headers))
+    signed = signed_headers(headers)
+    return missing_in(signed) or signature_fault(dict(signed), body, key, received_at)
+
+
+def signature_fault(values: Mapping[str, str], body: bytes, key: RSAPublicKey, received_at: datetime) -> str | None:
+    """Do as `fault_of` with headers that lack nothing."""
     if not verifies(key, values[SIGNATURE], response_text(values[TIMESTAMP], values[NONCE], body)):
         return "the signature does not verify"
     if not _SECONDS.fullmatch(values[TIMESTAMP]):
