@@ -40,12 +40,13 @@ class Connections(httpx.AsyncBaseTransport):
         """Send it; the response comes with its body still to be read. Raises RuntimeError once closed."""
         if self._session is None:
             self._session = self._open()
+        assert isinstance(request.stream, httpx.ByteStream)  # noqa: S101 # what we send is at hand
         proxy = self._proxy
         response = await self._session.request(
             request.method,
             URL(f"{request.url}{request.extensions[TARGET]}", encoded=True),
             headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
-            data=request.content or None,
+            data=b"".join(request.stream) or None,
             allow_redirects=False,
             proxy=str(proxy.url) if proxy is not None else None,
             proxy_headers=proxy.headers if proxy is not None else None,

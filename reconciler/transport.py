@@ -153,9 +153,9 @@ class Transport:
     async def _exchange(self, origin: httpx.URL, target: str, request: HttpRequest) -> HttpResponse:
         way = self._proxied if self._proxied is not None and self._proxies.concerns(origin.host) else self._direct
         headers = [*request.headers, ("Accept-Encoding", "identity")]
-        content = request.body or None
+        stream = httpx.ByteStream(request.body)  # as it is: made from content, httpx adds headers that aiohttp adds
         response = await way.handle_async_request(
-            httpx.Request(request.method, origin, headers=headers, content=content, extensions={TARGET: target})
+            httpx.Request(request.method, origin, headers=headers, stream=stream, extensions={TARGET: target})
         )
         try:
             received = tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers.raw)

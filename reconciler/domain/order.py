@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -87,8 +88,9 @@ class Attempt:
 
 NUMBER_LENGTH_MAX = 64
 """Alipay takes 64 characters, WeChat 32."""
+_ASKABLE = re.compile(rf"[!-~]{{1,{NUMBER_LENGTH_MAX}}}")
 
 
 def is_askable(out_trade_no: str) -> bool:
     """Whether a number may go on the wire at all: printable ASCII without spaces, 1 to 64 characters."""
-    return 0 < len(out_trade_no) <= NUMBER_LENGTH_MAX and all("!" <= character <= "~" for character in out_trade_no)
+    return _ASKABLE.fullmatch(out_trade_no) is not None

@@ -99,16 +99,22 @@ class Dialect(Protocol):
 
 async def ask_all(dialect: Dialect, line: Line, out_trade_nos: Sequence[str]) -> Sequence[Reply]:
     """Ask about each number, all at once as far as the pace lets them; replies in the order of the numbers."""
+    refused = {number: why for number in out_trade_nos if (why := _refusal(dialect, number))}
+    calls = iter(line.ahead([dialect.query(number) for number in out_trade_nos if number not in refused]))
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ask(dialect, line, number)) for number in out_trade_nos]
-    return [task.result() for task in tasks]
+        tasks = [
+            None if number in refused else group.create_task(_ask(dialect, line, next(calls)))
+            for number in out_trade_nos
+        ]
+    return [
+        task.result() if task is not None else _unasked(line, Rejected(refused[number]))
+        for number, task in zip(out_trade_nos, tasks, strict=True)
+    ]
 
 
 async def close_trade(dialect: Dialect, line: Line, out_trade_no: str) -> CloseReply:
     """Have the gateway close one trade. What became of it, only the next answer to a query proves."""
-    if not is_askable(out_trade_no):
-        return NotClosed(_UNASKABLE)
-    if refusal := dialect.refusal(out_trade_no):
+    if refusal := _refusal(dialect, out_trade_no):
         return NotClosed(refusal)
     exchange = await line.exchange(dialect.closing(out_trade_no))
     if exchange.read is None:
@@ -131,12 +137,12 @@ def identifier(text: str | None) -> str | None:
     return text if text is not None and len(text) <= IDENTIFIER_LENGTH_MAX and is_askable(text) else None
 
 
-async def _ask(dialect: Dialect, line: Line, number: str) -> Reply:
-    if not is_askable(number):
-        return _unasked(line, Rejected(_UNASKABLE))
-    if refusal := dialect.refusal(number):
-        return _unasked(line, Rejected(refusal))
-    call = dialect.query(number)
+def _refusal(dialect: Dialect, number: str) -> str | None:
+    """Say why the number never reaches the wire; None where it does."""
+    return dialect.refusal(number) if is_askable(number) else _UNASKABLE
+
+
+async def _ask(dialect: Dialect, line: Line, call: Call[Reading]) -> Reply:
     if not_ready := await dialect.prepare(line):
         return _unasked(line, not_ready)
     exchange = await line.exchange(call)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Generic, Protocol, TypeVar
@@ -14,6 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random
 
 from reconciler.domain.answer import Answer, Throttled, Unavailable, Untrusted
+from reconciler.gateways.signers import SIGNERS, Signed, sign_ahead
 from reconciler.pace import NotNow
 from reconciler.ports import Clock, Memory, Pacer
 from reconciler.transport import HttpRequest, HttpResponse, Transport, TransportFailure
@@ -26,11 +26,6 @@ TRY_S_MIN: Final = 0.2
 BACK_TO_FIRST_S: Final = 60.0
 """How long the second host is preferred after the first could not be reached."""
 DATE_LENGTH_MAX: Final = 64
-SIGNERS_MAX: Final = 2
-SIGNERS: Final = ThreadPoolExecutor(SIGNERS_MAX, "signer")
-"""RSA lets go of the interpreter: signed here, a request costs the event loop a third of an ask less. All channels
-share them, and nothing else does: what else runs in threads (names looked up, a slow disk) must not keep asks waiting.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +65,11 @@ class Call(Generic[R]):
     said: str
     """What is asked, for the evidence: method and path, or API and number. Without secret or signature."""
     write: Callable[[datetime, str], HttpRequest]
-    """Write and sign the request, for this moment and this endpoint. Called in a thread."""
+    """Write and sign the request, for about this moment and for this endpoint. Called in a thread."""
     read: Callable[[HttpResponse, datetime], R]
     """Verify and parse, as of this moment. Hostile bytes are a result, never an exception."""
+    signed: Signed | None = None
+    """The request for the first try, where it is being signed already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,11 @@ class Line:
         self._endpoints = tuple(endpoints)
         self._preferred = 0
         self._until = 0.0
+
+    def ahead(self, calls: Sequence[Call[R]]) -> list[Call[R]]:
+        """Give the same calls, with their requests being signed while they wait for their turns."""
+        signed = sign_ahead([call.write for call in calls], self.way.clock.now(), self.endpoint())
+        return [replace(call, signed=each) for call, each in zip(calls, signed, strict=True)]
 
     async def exchange(self, call: Call[R]) -> Exchange[R]:
         """Send it, again at once where that is worth it, within one turn and one deadline."""
@@ -180,7 +182,7 @@ class _Tries(Generic[R]):
         # The first of two hosts gets half of the time: one that hangs must leave some for the other.
         share_s = self._left_s / 2 if self._line.has_another_host and self._tried == 1 else self._left_s
         try:
-            request = await asyncio.get_running_loop().run_in_executor(SIGNERS, self._call.write, asked_at, endpoint)
+            request = await self._request(asked_at, endpoint)
             response = await way.transport.send(request, timedelta(seconds=share_s))
         except TransportFailure as failure:
             self._spend(began_s)
@@ -195,6 +197,12 @@ class _Tries(Generic[R]):
             self._line.note_unreachable(endpoint)
         off = None if isinstance(read.answer, Unavailable) else clock_off(response, asked_at, received_at)
         return Exchange(asked_at, received_at, response, read, clock_off=off)
+
+    async def _request(self, now: datetime, endpoint: str) -> HttpRequest:
+        signed = self._call.signed
+        if signed is not None and (request := await signed.take(now, endpoint)) is not None:
+            return request
+        return await asyncio.get_running_loop().run_in_executor(SIGNERS, self._call.write, now, endpoint)
 
     def _spend(self, began_s: float) -> None:
         self._left_s -= self._line.way.clock.monotonic() - began_s

@@ -63,10 +63,27 @@ class _Known:
     settlements: Mapping[str, list[_Found]]
     transactions: Mapping[str, list[_Found]]
 
+    def is_all_of(self, question: Question, of_watch: Sequence[_Found]) -> bool:
+        """Whether nothing is known but the attempt itself, as of nearly every order that is asked about."""
+        attempt = question.watch.attempt
+        return (
+            len(of_watch) == 1
+            and (of_watch[0].channel, of_watch[0].out_trade_no) == attempt.number
+            and not any(attempt.order_key in each for each in (self.cases, self.closings, self.settlements))
+            and (question.transaction_id or "") not in self.transactions
+        )
+
 
 def _history(question: Question, known: _Known) -> History:
     attempt = question.watch.attempt
     of_watch = known.watches.get(attempt.order_key, [])
+    if known.is_all_of(question, of_watch):
+        (itself,) = of_watch
+        return History(
+            was_paid=itself.was_paid,
+            untrusted_run=question.watch.untrusted_run,
+            last_verified=itself.last_verified,
+        )
     of_case = known.cases.get(attempt.order_key, [])
     settled = _settlement(known.settlements.get(attempt.order_key, []))
     closings = [

@@ -26,6 +26,7 @@ from reconciler.ledger.values import (
 from reconciler.ports import HELD_UP_MAX, Ask, HeldUp, NewWatch, Watch, WatchCounts, WatchId, WatchUpdate
 
 ASKS_KEPT = 32
+NO_ASKS = "[]"
 DUE_SORTED_MAX = 20_000
 WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
@@ -135,16 +136,16 @@ async def free_leases(connection: AsyncConnection) -> int:
 
 async def apply(connection: AsyncConnection, updates: Sequence[WatchUpdate], now: datetime) -> None:
     """Write what asks did to their watches; each ends its lease. An unknown watch (pruned meanwhile) is left out."""
-    asks: dict[int, list[Any]] = {}
+    asks: dict[int, str] = {}
     for ids in chunks(sorted({item.watch for item in updates})):
         rows = await connection.execute(select(watches.c.id, watches.c.asks).where(watches.c.id.in_(ids)))
-        asks.update({row.id: json.loads(row.asks) for row in rows})
+        asks.update({row.id: row.asks for row in rows})
     parameters = []
     for item in updates:
         if item.watch not in asks:
             continue
         if item.ask is not None:
-            asks[item.watch] = [*asks[item.watch], _ask_row(item.ask)][-ASKS_KEPT:]
+            asks[item.watch] = _with(asks[item.watch], item.ask)
         parameters.append(_update_row(item, asks[item.watch], now))
     if parameters:
         await connection.execute(_UPDATE, parameters)
@@ -264,7 +265,7 @@ _UPDATE = (
 )
 
 
-def _update_row(item: WatchUpdate, asks: list[Any], now: datetime) -> dict[str, Any]:
+def _update_row(item: WatchUpdate, asks: str, now: datetime) -> dict[str, Any]:
     next_ask_at = to_us(item.next_ask_at)
     return {
         "b_id": item.watch,
@@ -279,12 +280,16 @@ def _update_row(item: WatchUpdate, asks: list[Any], now: datetime) -> dict[str, 
         "last_decision": item.decision[:DECISION_LENGTH_MAX],
         "why": clean(item.why),
         "b_ended": to_us(now) if item.ended else None,
-        "asks": canonical(asks),
+        "asks": asks,
     }
 
 
-def _ask_row(ask: Ask) -> list[Any]:
-    return [to_us(ask.asked_at), ask.answer, clean(ask.reason), ask.duration_ms, ask.decision]
+def _with(asks: str, ask: Ask) -> str:
+    """Append to a list in JSON, of which the last are kept. What cannot be longer than that is not taken apart."""
+    row = [to_us(ask.asked_at), ask.answer, clean(ask.reason), ask.duration_ms, ask.decision]
+    if asks.count("[") <= ASKS_KEPT:  # one for the list, one for each in it, and as many as their texts have
+        return f"{asks[:-1]},{canonical(row)}]" if asks != NO_ASKS else canonical([row])
+    return canonical([*json.loads(asks), row][-ASKS_KEPT:])
 
 
 def _new_row(item: NewWatch) -> dict[str, Any]:
@@ -304,7 +309,7 @@ def _new_row(item: NewWatch) -> dict[str, Any]:
         "untrusted_run": 0,
         "last_decision": "",
         "why": "",
-        "asks": "[]",
+        "asks": NO_ASKS,
         "was_paid": False,
     }
 

@@ -174,7 +174,7 @@ class WatchConformance(Leading):
     async def test_an_update_ends_the_lease_and_keeps_the_last_32_asks(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
         (watch,) = await lease(ledger, 9)
-        asks = [Ask(NOW + timedelta(seconds=place), "Unpaid", "", place, "ask_again") for place in range(40)]
+        asks = [Ask(NOW + timedelta(seconds=at), "Unpaid", "[busy]" * (at % 3), at, "ask_again") for at in range(40)]
         for ask in asks:
             item = replace(update(watch), next_ask_at=NOW, failures=3, untrusted_run=2, ask=ask)
             await ledger.record(Batch(updates=(item,)), NOW)

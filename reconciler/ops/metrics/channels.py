@@ -27,6 +27,7 @@ class ChannelFigures:
             registry=registry,
             buckets=ASK_SECONDS,
         )
+        self._of_ask: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._states = Gauge(
             "reconciler_channel_state",
             "1 for each thing that is the matter with a channel now; only the leader knows.",
@@ -52,8 +53,13 @@ class ChannelFigures:
 
     def asked(self, channel: ChannelName, answer: Answer, duration_s: float) -> None:
         """Count one ask."""
-        self._asks.labels(channel, name_of(answer)).inc()
-        self._ask_seconds.labels(channel).observe(duration_s)
+        named = (channel, name_of(answer))
+        figures = self._of_ask.get(named)
+        if figures is None:  # looked up once: prometheus_client takes its time for it
+            figures = self._of_ask[named] = (self._asks.labels(*named), self._ask_seconds.labels(channel))
+        count, seconds = figures
+        count.inc()
+        seconds.observe(duration_s)
 
     def stands(self, channel: ChannelName, standings: Collection[Standing], oldest_due_at: datetime | None) -> None:
         """Take what is the matter with a channel now, and since when its oldest due ask waits."""
