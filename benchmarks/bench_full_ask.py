@@ -2,8 +2,8 @@
 
 A full ask reads the shop, signs, queries, verifies, decides and records, on SQLite; the floor signs, exchanges and
 verifies, and nothing else; the SDKs do the query alone. Rounds are interleaved and the best of each counts, so that
-whatever else the machine does falls on all alike. CPU is of the asking process, its threads included: where the machine
-is shared it is the figure to go by.
+whatever else the machine does falls on all alike. CPU is of the asking process, its threads included. The bounds are on
+checks a second: on a crowded machine they say nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from reconciler.sandbox.keys import keep_keys
 
 AT_ONCE = 64
 OURS, FLOOR = "ours, WeChat Pay", "floor: aiohttp + cryptography"
-SDKS = ("wechatpayv3 async", "wechatpayv3 sync", "python-alipay-sdk")
+ALIPAY = "ours, Alipay"
+WECHATPAY, WECHATPAY_SYNC, ALIPAY_SDK = "wechatpayv3 async", "wechatpayv3 sync", "python-alipay-sdk"
 
 
 class Contender(Protocol):
@@ -70,11 +71,6 @@ class Entrant:
         """Checks a second, in the best round."""
         return 1 / min(self.wall_s)
 
-    @property
-    def cpu_rate(self) -> float:
-        """Checks for a second of CPU, in the best round."""
-        return 1 / min(self.cpu_s)
-
 
 def entrants(assembly: ours.Assembly, url: str, keys: Path, checks: int) -> list[Entrant]:
     """List who runs."""
@@ -89,28 +85,32 @@ def entrants(assembly: ours.Assembly, url: str, keys: Path, checks: int) -> list
     return [
         Entrant(FLOOR, contenders.Floor(url, keys), numbers["wechat"], AT_ONCE),
         Entrant(OURS, ours.FullAsk(assembly, "wechat", of_wechat), numbers["wechat"], AT_ONCE),
-        Entrant("ours, Alipay", ours.FullAsk(assembly, "alipay", of_alipay), numbers["alipay"], AT_ONCE),
+        Entrant(ALIPAY, ours.FullAsk(assembly, "alipay", of_alipay), numbers["alipay"], AT_ONCE),
         *(
             Entrant(name, contender, fewer, at_once)
-            for name, contender in zip(SDKS, (asynchronous, sync, alipay), strict=True)
+            for name, contender in zip(
+                (WECHATPAY, WECHATPAY_SYNC, ALIPAY_SDK), (asynchronous, sync, alipay), strict=True
+            )
             for at_once in (AT_ONCE, 1)
         ),
     ]
 
 
 def judged(rows: Sequence[Entrant]) -> list[report.Bound]:
-    """Hold the figures against the bounds, by wall time and by CPU."""
-    found = []
-    by_name = {(row.name, row.at_once): row for row in rows}
-    mine, floor = by_name[OURS, AT_ONCE], by_name[FLOOR, AT_ONCE]
-    for how in ("cpu_rate", "rate"):
-        words = {"cpu_rate": "by CPU", "rate": "by wall time"}[how]
-        rate = getattr(mine, how)
-        found.append(report.Bound(f"{words}: ours / floor", rate / getattr(floor, how), 0.6))
-        for sdk in SDKS:
-            at_64, alone = (getattr(by_name[sdk, at_once], how) for at_once in (AT_ONCE, 1))
-            found.append(report.Bound(f"{words}: ours / {sdk}, {AT_ONCE} at once", rate / at_64, 2.5))
-            found.append(report.Bound(f"{words}: ours / {sdk} at its best", rate / max(at_64, alone), 1.5))
+    """Hold the checks a second against the bounds, each SDK against ours on its own gateway.
+
+    At 64 at once an SDK is what it offers for that, its asynchronous client where it has one; at its best, any of its
+    rows.
+    """
+    rates = {(row.name, row.at_once): row.rate for row in rows}
+    found = [report.Bound("ours / floor", rates[OURS, AT_ONCE] / rates[FLOOR, AT_ONCE], 0.6)]
+    for mine, sdk, clients in (
+        (OURS, "wechatpayv3", (WECHATPAY, WECHATPAY_SYNC)),
+        (ALIPAY, ALIPAY_SDK, (ALIPAY_SDK,)),
+    ):
+        rate, best = rates[mine, AT_ONCE], max(rate for (name, _), rate in rates.items() if name in clients)
+        found.append(report.Bound(f"{mine} / {sdk}, {AT_ONCE} at once", rate / rates[clients[0], AT_ONCE], 2.5))
+        found.append(report.Bound(f"{mine} / {sdk} at its best", rate / best, 1.5))
     return found
 
 
@@ -150,7 +150,7 @@ async def measure(arguments: argparse.Namespace, directory: Path) -> int:
                 str(row.at_once),
                 f"{row.rate:,.0f}",
                 f"{1000 * min(row.cpu_s):.2f}",
-                f"{row.cpu_rate / floor.cpu_rate:.2f}",
+                f"{min(floor.cpu_s) / min(row.cpu_s):.2f}",
                 f"{row.rate / floor.rate:.2f}",
             ]
             for row in rows
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--checks", type=int, default=512, help="orders a round and contender")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--full", action="store_true", help="2,048 orders and 9 rounds")
-    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of every contender")
+    parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop", help="of every contender")
     arguments = parser.parse_args()
     if arguments.full:
         arguments.checks, arguments.rounds = 2048, 9

@@ -56,8 +56,10 @@ def fill_shop(path: Path, per_channel: int) -> None:
         )
 
 
-def configuration(shop_url: str, ledger_url: str, keys: Path, gateway_url: str, at_once: int = 64) -> str:
-    """Write the configuration, with rates that are no limit."""
+def configuration(
+    shop_url: str, ledger_url: str, keys: Path, gateway_url: str, at_once: int = 64, rate: int = 10_000
+) -> str:
+    """Write the configuration, with rates that are no limit, if nothing else is said."""
     return f"""
 mode = "enforce"
 [ledger]
@@ -92,7 +94,7 @@ serial_no = "{ACCOUNTS.serial_no}"
 private_key = "file:{keys / MERCHANT_KEY}"
 public_key_id = "{ACCOUNTS.public_key_id}"
 public_key = "file:{keys / WECHAT_PUBLIC_KEY}"
-rate = 10000
+rate = {rate}
 concurrency = {at_once}
 [channels.alipay]
 gateway = "alipay"
@@ -101,7 +103,7 @@ endpoint = "{gateway_url}/gateway.do"
 app_id = "{ACCOUNTS.app_id}"
 private_key = "file:{keys / APP_KEY}"
 alipay_public_key = "file:{keys / ALIPAY_PUBLIC_KEY}"
-rate = 10000
+rate = {rate}
 concurrency = {at_once}
 [http]
 listen = "off"

@@ -52,6 +52,9 @@ VALUES (:number, 99.00, 0, 'wechat', CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', '+08:
 VALUES (:number, 99.00, 0, 'wechat', now() AT TIME ZONE 'Asia/Shanghai', now())""",
 }
 """What the shop's own code does when a buyer orders."""
+CALLED_BACK = """UPDATE orders SET status = 1, transaction_id = :number, updated_at = UTC_TIMESTAMP()
+WHERE order_no = :number AND status = 0"""
+"""And when the gateway's callback comes (MySQL)."""
 _AFTER = {
     "mysql": ("ANALYZE TABLE orders",),
     "postgresql": ("SELECT setval(pg_get_serial_sequence('orders', 'id'), {rows})", "VACUUM ANALYZE orders"),

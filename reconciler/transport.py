@@ -182,7 +182,7 @@ def _address(url: str) -> tuple[httpx.URL, str]:
     origin = _origin(match[1] if match else url)
     target = match[2] if match else ""
     if match and match.end() < len(url):  # not ASCII, or with spaces
-        target = httpx.URL(url).raw_path.decode("ascii")
+        target = _parsed(url).raw_path.decode("ascii")
     target = target.partition("#")[0]
     return origin, target if target.startswith("/") else f"/{target}"
 
@@ -190,14 +190,18 @@ def _address(url: str) -> tuple[httpx.URL, str]:
 @lru_cache(ORIGINS_KEPT)
 def _origin(text: str) -> httpx.URL:
     """Parse and check scheme and host: httpx takes its time for it, and there are few. Raises TransportFailure."""
-    try:
-        origin = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise TransportFailure(f"not a URL: {error}", lasts=True) from error
+    origin = _parsed(text)
     if origin.scheme != "https" and not (origin.scheme == "http" and is_loopback(origin.host)):
         why = f"refused to send to {origin.scheme}://{origin.host}: only https, or http to loopback"
         raise TransportFailure(why, lasts=True)
     return origin
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise TransportFailure(f"not a URL: {error}", lasts=True) from error
 
 
 def _refuse_encoded(headers: Headers) -> None:

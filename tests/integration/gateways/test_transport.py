@@ -96,6 +96,46 @@ async def test_the_connection_is_used_again_and_no_cookie_kept() -> None:
     assert all(b"accept-encoding: identity" in head.lower() for head in heads)
 
 
+@pytest.mark.parametrize(
+    ("written", "on_the_wire"),
+    [
+        ("/a%2fb/..;!$&'()*+,=:@?c=%e4&d", "/a%2fb/..;!$&'()*+,=:@?c=%e4&d"),
+        ("/a#part", "/a"),
+        ("", "/"),
+        ("?a=1", "/?a=1"),
+        ("/订单?a b", "/%E8%AE%A2%E5%8D%95?a%20b"),
+    ],
+)
+async def test_path_and_query_go_out_as_they_were_signed(written: str, on_the_wire: str) -> None:
+    heads: list[bytes] = []
+
+    async def serve(head: bytes, writer: asyncio.StreamWriter) -> None:
+        heads.append(head)
+        writer.write(OK)
+
+    transport = Transport()
+    async with serving(serve) as url:
+        await transport.send(HttpRequest("GET", f"{url}{written}", ()), 5 * SECOND)
+        await transport.close()
+    assert [head.split(b" ")[1].decode() for head in heads] == [on_the_wire]
+
+
+@pytest.mark.parametrize("written", ["/a\r\nX: y", "/a\nX:y", "\r\nX: y", "/a?\x00", "/a#\r\nX: y"])
+async def test_a_url_with_a_line_in_it_is_not_sent(written: str) -> None:
+    heads: list[bytes] = []
+
+    async def serve(head: bytes, writer: asyncio.StreamWriter) -> None:
+        heads.append(head)
+        writer.write(OK)
+
+    transport = Transport()
+    async with serving(serve) as url:
+        with pytest.raises(TransportFailure, match="not a URL"):
+            await transport.send(HttpRequest("GET", f"{url}{written}", ()), 5 * SECOND)
+        await transport.close()
+    assert heads == []
+
+
 async def test_a_redirect_is_an_answer_and_not_followed() -> None:
     heads: list[bytes] = []
 

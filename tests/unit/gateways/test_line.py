@@ -77,6 +77,21 @@ async def test_one_try_is_enough_where_the_gateway_answers(clock: AutoClock) -> 
     assert wire.sent == [(FIRST, 5.0)]
 
 
+async def test_what_was_signed_ahead_is_sent_once_and_a_retry_signed_anew(clock: AutoClock) -> None:
+    written: list[HttpRequest] = []
+
+    def write(_: datetime, endpoint: str) -> HttpRequest:
+        written.append(HttpRequest("GET", f"{endpoint}/{len(written)}", ()))
+        return written[-1]
+
+    wire = Wire(clock, AGAIN, WELL)
+    line = line_of(wire)
+    (call,) = line.ahead([Call("GET /", write, read)])
+    await line.exchange(call)
+    await line.exchange(call)
+    assert wire.hosts == [f"{FIRST}/{count}" for count in range(3)]
+
+
 async def test_a_broken_connection_is_tried_again_within_the_same_ask(clock: AutoClock) -> None:
     wire = Wire(clock, TransportFailure("reset"), WELL)
     done = await line_of(wire).exchange(CALL)
