@@ -6,6 +6,10 @@ not, in turn. What an order takes at its 99th percentile with us is the median o
 the turns without. One order in a hundred was paid and its callback lost: those we recover, at the age of five seconds
 and without grace, so that a turn sees all of it. Everything else is as shipped, but that the rate of asking suits a
 shop of that size. `--lost 10` is a bad day.
+
+`--apart` is the daemon on a machine of its own: the shop's side keeps the first core, we (and the gateway, which stands
+for one far away) the others, with the ledger in memory, so that neither a core nor a disk is shared. Without it, all of
+it shares what there is, and we give way by the priority that reconciler.service has.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +38,9 @@ from sqlalchemy import event, text
 from reconciler.sandbox.keys import keep_keys
 
 LOSS_MAX = 0.03
+NICE = 10
+"""As in reconciler.service."""
+IN_MEMORY = "/dev/shm"  # noqa: S108 # for a ledger that lives as long as the benchmark
 UNPAID_ONE_IN = 4
 ASKS_A_SECOND = 60
 """Those of its orders that still wait at the first age, and some more."""
@@ -137,6 +145,24 @@ async def with_us(text_: str, cost: Cost, pipe: Connection, seconds: float) -> l
                 await rounds
 
 
+def _stand_aside(writer: int, *, apart: bool) -> None:
+    """Leave the shop's side a core of its own, or give way to it on all of them."""
+    if not apart:
+        os.nice(NICE)
+        return
+    first, *others = sorted(os.sched_getaffinity(0))
+    for process in (writer, *servers.processes_of("mariadbd")):
+        servers.keep_on(process, {first})
+    for process in (os.getpid(), *servers.children_of(os.getpid()) - {writer}):
+        servers.keep_on(process, set(others))
+
+
+def _come_together() -> None:
+    """Give the server all cores back."""
+    for process in servers.processes_of("mariadbd"):
+        servers.keep_on(process, set(range(os.cpu_count() or 1)))
+
+
 async def measure(arguments: argparse.Namespace, directory: Path) -> int:
     """Fill, run in turn, and print."""
     keys = directory / "keys"
@@ -152,6 +178,7 @@ async def measure(arguments: argparse.Namespace, directory: Path) -> int:
             given = (other, shop.url, arguments.rate, arguments.lost)
             writer = multiprocessing.get_context("spawn").Process(target=write, args=given)
             writer.start()
+            _stand_aside(writer.pid or 0, apart=arguments.apart)
             await turn(pipe, 2)  # to warm up; and the watches of the first walk
             await with_us(text_, Cost(), pipe, arguments.seconds)
             for _ in range(arguments.turns):
@@ -159,6 +186,8 @@ async def measure(arguments: argparse.Namespace, directory: Path) -> int:
                 theirs.append(await with_us(text_, cost, pipe, arguments.seconds))
             pipe.send(0)
             writer.join()
+            if arguments.apart:
+                _come_together()
     p99_alone, p99_with = (median(quantiles(each, n=100)[98] for each in turns) for turns in (alone, theirs))
     report.table(
         ["", "without us", "with us"],
@@ -184,12 +213,13 @@ def main() -> None:
     parser.add_argument("--lost", type=int, default=100, help="one order in so many is paid and its callback lost")
     parser.add_argument("--seconds", type=float, default=20, help="of one turn")
     parser.add_argument("--turns", type=int, default=4, help="with us, and as many without")
+    parser.add_argument("--apart", action="store_true", help="us on other cores and another disk (needs root)")
     parser.add_argument("--full", action="store_true", help="1,000,000 orders, 10 turns of 30 s")
     arguments = parser.parse_args()
     if arguments.full:
         arguments.orders, arguments.seconds, arguments.turns = 1_000_000, 30, 10
     report.heading()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if arguments.apart else None) as directory:
         asyncio.run(measure(arguments, Path(directory)))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -103,3 +104,21 @@ async def _run(engine: AsyncEngine, *statements: str) -> None:
     async with engine.connect() as connection:
         for statement in statements:
             await connection.execute(text(escaped(statement)))
+
+
+def processes_of(name: str) -> set[int]:
+    """Name the processes that run this program."""
+    return {int(comm.parent.name) for comm in Path("/proc").glob("[0-9]*/comm") if comm.read_text().strip() == name}
+
+
+def children_of(process: int) -> set[int]:
+    """Name the processes that this one has started."""
+    stats = (stat.read_text().rpartition(")") for stat in Path("/proc").glob("[0-9]*/stat"))
+    return {int(named.split()[0]) for named, _, rest in stats if int(rest.split()[1]) == process}
+
+
+def keep_on(process: int, cores: set[int]) -> None:
+    """Keep a process, with all threads that it has, on these cores. New threads take after those."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
