@@ -34,18 +34,18 @@ SupplementaryGroups=shop
 SECOND_PID = "systemctl show reconciler@second --property=MainPID --value"
 HANG = "/etc/reconciler/hang"
 PLANTED = f"""
-import asyncio.base_events, os, time
+import asyncio, os, time
 
-once, started = asyncio.base_events.BaseEventLoop._run_once, time.time()
+sleep, started = asyncio.sleep, time.time()
 
 
-def hang_on_purpose(loop):
+async def hang_on_purpose(*given):
     if os.path.exists({HANG!r}) and os.stat({HANG!r}).st_mtime > started:
-        time.sleep(3600)
-    once(loop)
+        time.sleep(3600)  # holds up the loop, whichever that is
+    return await sleep(*given)
 
 
-asyncio.base_events.BaseEventLoop._run_once = hang_on_purpose
+asyncio.sleep = hang_on_purpose
 """
 
 
