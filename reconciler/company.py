@@ -96,18 +96,21 @@ class Company:
                     entry, digest = await self._assembly.ledger.head()
                     self._events.emit(LedgerHead(entry=entry, hash=digest))
 
-        async def prune() -> None:
-            if self._assembly.rounds.leading:
-                with contextlib.suppress(PortError):
-                    before = self._clock.now() - self._assembly.settings.ledger.keep
-                    rows = await self._assembly.ledger.prune(before)
-                    self._events.emit(LedgerPruned(rows=rows, before=before))
-                    self._metrics.daemon.succeeded("prune", self._clock.now())
-
         calendar.every(self._assembly.settings.find.full_every, walk, "full walk")
         calendar.every(HOUR, summarise, "summary")
-        calendar.every(DAY, prune, "housekeeping")
+        calendar.every(DAY, self._prune, "housekeeping")
         return calendar
+
+    async def _prune(self) -> None:
+        """Forget what is older than is to be kept; not by a clock that a gateway contradicts: it may be years ahead."""
+        rounds = self._assembly.rounds
+        if not rounds.leading or any(channel.clock.is_off for channel in rounds.channels):
+            return
+        with contextlib.suppress(PortError):
+            before = self._clock.now() - self._assembly.settings.ledger.keep
+            rows = await self._assembly.ledger.prune(before)
+            self._events.emit(LedgerPruned(rows=rows, before=before))
+            self._metrics.daemon.succeeded("prune", self._clock.now())
 
     async def _audit(self) -> None:
         """Ask about paid orders while this daemon leads, from where the last leader was."""
