@@ -137,6 +137,17 @@ class HistoryConformance(Leading):
         await ledger.record(Batch(entries=(ended, replace(ended, channel=OTHER, body={"outcome": "another's"}))), NOW)
         assert await known() == [(True, "closed at the gateway"), (False, "")]
 
+    async def test_a_history_of_an_only_attempt_leaves_nothing_out(self, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt(str(key), age_s=9 - key), NOW) for key in range(4)], NOW)
+        watches = sorted(await lease(ledger, 9), key=lambda watch: watch.attempt.order_key)
+        closing = Entry(TRADE_CLOSE_BEGUN, OrderKey("1"), "A1", CHANNEL, "N1")
+        await ledger.record(Batch(entries=(closing,), cases=(report("2"),)), NOW)
+        await ledger.conclude(await begin(ledger, intention("3")), Outcome.SETTLED, "", Batch(), NOW)
+        found = await ledger.histories([Question(watch) for watch in watches])
+        assert [history.close_begun for history in found] == [False, True, False, False]
+        assert [bool(history.open_cases) for history in found] == [False, False, True, False]
+        assert [history.settled is not None for history in found] == [False, False, False, True]
+
     async def test_no_question_has_no_history(self, ledger: Ledger) -> None:
         assert list(await ledger.histories([])) == []
 
