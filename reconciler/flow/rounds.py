@@ -75,14 +75,15 @@ class Rounds:
     due_by: datetime | None = None
     """What was due by then, one pass has asked about."""
     _stop: Bell = field(default_factory=Bell)
-    _work: Bell = field(default_factory=Bell)
-    """Rings when there may be something to ask."""
+    _work: list[Bell] = field(init=False)
+    """One for each channel, since each silences its own: they ring when there may be something to ask."""
     _walk_wanted: bool = True
     _away: Away = field(init=False)
     _steps: ClockSteps = field(default_factory=ClockSteps)
 
     def __post_init__(self) -> None:
         self._away = Away(self.context.clock, self.context.events)
+        self._work = [Bell() for _ in self.channels]
 
     # ------------------------------------------------------------------------------------------------------ the daemon
 
@@ -254,7 +255,10 @@ class Rounds:
 
     async def _turn_together(self) -> None:
         """Find and ask side by side, each channel on its own."""
-        asking = (self._keep_asking(Asker(self.context, channel), channel) for channel in self.channels)
+        asking = (
+            self._keep_asking(Asker(self.context, channel), channel, work)
+            for channel, work in zip(self.channels, self._work, strict=True)
+        )
         try:
             await together([self._keep_finding(), self._keep_the_lock(), self._keep_settling(), *asking])
         finally:
@@ -277,7 +281,7 @@ class Rounds:
             self.found_at = self.context.clock.now()
             self.walked_at = self.found_at if walks else self.walked_at
             if new:
-                self._work.ring()
+                self._ring()
             await self._pause(self.find.every.total_seconds())
 
     async def _find_later(self, away: ReplicaUnavailable) -> None:
@@ -287,15 +291,20 @@ class Rounds:
         self._beat()
         await self._pause(self._away.note(away))
 
-    async def _keep_asking(self, asker: Asker, channel: Channel) -> None:
+    async def _keep_asking(self, asker: Asker, channel: Channel, work: Bell) -> None:
         while not self._stop.rings:
             await self._look_at_the_clock()  # first: what is planned by a wrong clock is to leave a trace
+            work.silence()  # before the look, not after it: what it rings for meanwhile is not slept through
             handled = await asker.turn()
             self._beat()
             self.asked_at = self.context.clock.now()
             if not handled:
-                self._work.silence()
-                await self._pause(await self._idle_s(channel), self._work)
+                await self._pause(await self._idle_s(channel), work)
+
+    def _ring(self) -> None:
+        """Have every channel look for something to ask."""
+        for bell in self._work:
+            bell.ring()
 
     async def _idle_s(self, channel: Channel) -> float:
         due = await self.context.ledger.next_due(channel.name)
@@ -315,7 +324,7 @@ class Rounds:
 
     async def _look_at_the_clock(self) -> None:
         if await self._steps.look(self.context):
-            self._work.ring()
+            self._ring()
 
     async def _keep_settling(self) -> None:
         """Look after what was handed over to the shop's own code, the queue of settlements, and what blocks them."""
@@ -331,7 +340,7 @@ class Rounds:
         context = self.context
         if waiting := await context.block.look(at_once=at_once):
             await context.ledger.wake(waiting, context.clock.now())
-            self._work.ring()
+            self._ring()
 
     # -------------------------------------------------------------------------------------------------------- troubles
 
