@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
 from statistics import median, quantiles
 
 import lean_gateway
@@ -41,7 +42,10 @@ LOSS_MAX = 0.03
 NICE = 10
 """As in reconciler.service."""
 IN_MEMORY = "/dev/shm"  # noqa: S108 # for a ledger that lives as long as the benchmark
+BEGINS_S = 2
+"""What a daemon does once, as opening connections, is over by then; its first find, too. The next is at 15 s."""
 UNPAID_ONE_IN = 4
+SEED = 20261201
 ASKS_A_SECOND = 60
 """Those of its orders that still wait at the first age, and some more."""
 
@@ -132,13 +136,16 @@ async def turn(pipe: Connection, seconds: float) -> list[float]:
     return walls_ms
 
 
-async def with_us(text_: str, cost: Cost, pipe: Connection, seconds: float) -> list[float]:
+async def with_us(text_: str, cost: Cost, pipe: Connection, seconds: float, *, walks: bool = False) -> list[float]:
     """Have the writer write while our rounds run."""
     async with ours.leading(text_) as assembly:
-        # The books are open: what is left is what a leading daemon does, turn after turn.
+        # The books are open: what is left is what a leading daemon does, turn after turn. Each turn is a daemon that
+        # begins, and would walk first, which in production it does once an hour.
+        assembly.rounds._walk_wanted = walks  # noqa: SLF001 # or else a turn is nothing but its walk
         with cost.counting(assembly):
             rounds = asyncio.create_task(assembly.rounds._turn_together())  # noqa: SLF001 # the lead is taken
             try:
+                await asyncio.sleep(BEGINS_S)
                 return await turn(pipe, seconds)
             finally:
                 assembly.rounds.stop()
@@ -172,6 +179,7 @@ async def measure(arguments: argparse.Namespace, directory: Path) -> int:
     keys = directory / "keys"
     keep_keys(keys)
     cost, theirs, alone = Cost(), [], []
+    lots = Random(SEED)  # noqa: S311 # the order of the turns, and to be repeated
     async with servers.shop_of("mysql", arguments.orders) as shop:
         with lean_gateway.running(keys) as url:
             text_ = ours.configuration(shop.url, f"sqlite:///{directory / 'ledger.db'}", keys, url, 32, ASKS_A_SECOND)
@@ -184,10 +192,14 @@ async def measure(arguments: argparse.Namespace, directory: Path) -> int:
             writer.start()
             _stand_aside(writer.pid or 0, apart=arguments.apart)
             await turn(pipe, 2)  # to warm up; and the watches of the first walk
-            await with_us(text_, Cost(), pipe, arguments.seconds)
+            await with_us(text_, Cost(), pipe, arguments.seconds, walks=True)
             for _ in range(arguments.turns):
-                alone.append(await turn(pipe, arguments.seconds))
-                theirs.append(await with_us(text_, cost, pipe, arguments.seconds))
+                # By lot: whatever comes round every half a minute (the kernel writes back what is as old) meets both.
+                for is_with_us in lots.sample((False, True), 2):
+                    if is_with_us:
+                        theirs.append(await with_us(text_, cost, pipe, arguments.seconds))
+                    else:
+                        alone.append(await turn(pipe, arguments.seconds))
             pipe.send(0)
             writer.join()
             if arguments.apart:

@@ -144,11 +144,11 @@ class Contents:
         return [self.watches[watch] for watch in self._watches_of.get(key, ())]
 
     def open_at(self, channel: ChannelName) -> list[Watched]:
-        """Give a channel's open watches, the oldest first."""
+        """Give a channel's open watches, in no order that anybody may count on."""
         awake = self._awake.get(channel, {})
         for watch in [watch for watch in awake if self.watches[watch].watch.ended_at]:
             del awake[watch]
-        return [self.watches[watch] for watch in sorted(awake)]
+        return [self.watches[watch] for watch in awake]
 
     def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when a channel's next open watch is due."""

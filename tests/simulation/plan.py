@@ -155,7 +155,11 @@ def plan(seed: int, days: float, orders: int) -> Plan:
         days=days,
         orders=orders,
         policy=policy,
-        find=FindPolicy(every=timedelta(seconds=rng.choice([120, 300, 600])), window=timedelta(days=7)),
+        find=FindPolicy(
+            every=timedelta(seconds=rng.choice([120, 300, 600])),
+            window=timedelta(days=7),
+            overlap=timedelta(minutes=rng_of(seed, "overlap").choice([2, 15, 60])),
+        ),
         limits=rng.choice([Limits(), Limits(per_minute=20), Limits(per_minute=30, per_hour=60)]),
         habits=Habits(
             expires_after=rng.choice([None, 5 * MINUTE, 15 * MINUTE, 2 * HOUR]),

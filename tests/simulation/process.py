@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from reconciler.domain.answer import Answer, Misconfigured, Paid, Throttled, Unavailable, Untrusted
@@ -49,8 +50,9 @@ GATEWAY_CALLS = ("ask", "close_trade")
 RECEIVER_CALLS = ("tell", "close")
 COMMITS = frozenset({"settle", "close_order"})
 Befalls = Callable[[tuple[Any, ...]], None]
-TEMPO = Tempo(lock_every=120.0, idle_max=300.0)
+TEMPO = Tempo(lock_every=300.0, idle_max=600.0)
 """Slower than the daemon's own where nothing hangs on it: a simulated day is to take seconds."""
+PRUNED_EVERY_H = 6
 
 
 class Crash(BaseException):
@@ -188,13 +190,13 @@ class Process:
     async def _keep_walking(self) -> None:
         """Do what the calendar does."""
         with contextlib.suppress(Crash, PortError):
-            while True:
+            for hour in count(1):
                 await self.sleep(HOUR)
                 self.rounds.walk_soon()
                 if self.rounds.leading:
                     with contextlib.suppress(PortError):
                         await self.rounds.summarise()
-                    if self.world.plan.prunes:
+                    if self.world.plan.prunes and hour % PRUNED_EVERY_H == 0:
                         with contextlib.suppress(PortError):
                             await self.context.ledger.prune(self.now() - timedelta(hours=20))
 

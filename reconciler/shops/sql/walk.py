@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -40,6 +40,8 @@ class _Places:
     orders: Place
     attempts: Place
     orders_done: bool = False
+    reach: Place = None
+    """Where the stretch of the order table ends that a page broke off in: not to be looked for once more."""
 
 
 class Walk:
@@ -72,14 +74,13 @@ class Walk:
         places = _read(after)
         limit = max(1, min(limit, PAGE_ROWS_MAX))
         if not places.orders_done:
-            rows, place = await self._order_rows(connection, places.orders, limit)
-            if place is not None:
-                following = _Places(place, places.attempts)
-            else:
+            rows, following = await self._order_rows(connection, places, limit)
+            ends = following is None
+            if following is None:
                 reached = await self._orders.newest(connection) if self._attempts else None
                 following = _Places(reached, places.attempts, orders_done=True)
-            if rows or place is not None or self._attempts is None:
-                last = place is None and not await self._has_attempts(connection, places.attempts)
+            if rows or not ends or self._attempts is None:
+                last = ends and not await self._has_attempts(connection, places.attempts)
                 return Page(await found(connection, self._shop, rows), None if last else _written(following))
             places = following
         rows, place = await self._attempt_rows(connection, places.attempts, limit)
@@ -95,35 +96,38 @@ class Walk:
         if not values:
             return Page((), None)
         limit = max(1, min(limit, PAGE_ROWS_MAX))
-        rows, place = await self._stretch(connection, _read(after).orders, limit, values)
+        rows, following = await self._stretch(connection, replace(_read(after), attempts=None), limit, values)
         # a collation may let through more than was asked for
         found = tuple(Found(read.row) for read in rows if read.row.status in statuses)
-        return Page(found, None if place is None else _written(_Places(place, None)))
+        return Page(found, None if following is None else _written(following))
 
-    async def _order_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
+    async def _order_rows(
+        self, connection: AsyncConnection, places: _Places, limit: int
+    ) -> tuple[list[ReadRow], _Places | None]:
         """Read candidates in the next stretch of the order table, and say where the next stretch begins."""
-        rows, place = await self._stretch(connection, place, limit, self._values)
-        return [read for read in rows if read.row.state in self._states], place
+        rows, following = await self._stretch(connection, places, limit, self._values)
+        return [read for read in rows if read.row.state in self._states], following
 
     async def _stretch(
-        self, connection: AsyncConnection, place: Place, limit: int, values: Sequence[object]
-    ) -> tuple[list[ReadRow], Place]:
+        self, connection: AsyncConnection, places: _Places, limit: int, values: Sequence[object]
+    ) -> tuple[list[ReadRow], _Places | None]:
         """Read rows of these statuses in the next stretch of the order table, and say where the next one begins."""
         orders, axis = self._shop.orders, self._orders
-        reach = await axis.reach(connection, place)
+        reach = places.reach or await axis.reach(connection, places.orders)
         if reach is None:
             return [], None
         statement = (
             selection(orders)
             .add_columns(*(column.sql.label(f"place_{at}") for at, column in enumerate(axis.columns)))
-            .where(*axis.after(place), *axis.until(reach), orders.status.is_one_of(values))
+            .where(*axis.after(places.orders), *axis.until(reach), orders.status.is_one_of(values))
         )
         raws = (await connection.execute(axis.ordered(statement).limit(limit))).mappings().all()
-        if len(raws) == limit:
-            reach = tuple(raws[-1][f"place_{at}"] for at in range(len(axis.columns)))
         rows = [read_row(orders, self._shop.zone, raw) for raw in raws]
+        if len(raws) == limit:
+            place = tuple(raws[-1][f"place_{at}"] for at in range(len(axis.columns)))
+            return rows, replace(places, orders=place, reach=reach)
         going = await axis.goes_on(connection, reach)
-        return rows, reach if going else None
+        return rows, replace(places, orders=reach, reach=None) if going else None
 
     async def _attempt_rows(self, connection: AsyncConnection, place: Place, limit: int) -> tuple[list[ReadRow], Place]:
         """Read candidates that the next attempts belong to."""
@@ -158,13 +162,15 @@ def _values(orders: BoundOrders, states: Sequence[OrderState]) -> tuple[object, 
 
 def _written(places: _Places) -> Position:
     content: list[object] = [_encoded(places.orders), _encoded(places.attempts), int(places.orders_done)]
+    if places.reach is not None:
+        content.append(_encoded(places.reach))
     return Position(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def _read(position: Position) -> _Places:
     try:
-        orders, attempts, done = json.loads(position)
-        return _Places(_decoded(orders), _decoded(attempts), bool(done))
+        orders, attempts, done, *reach = json.loads(position)
+        return _Places(_decoded(orders), _decoded(attempts), bool(done), *map(_decoded, reach))
     except (ValueError, TypeError, KeyError, ArithmeticError):
         return _Places(None, None)
 

@@ -122,6 +122,44 @@ async def test_one_statement_passes_over_a_bounded_stretch(
     assert len(numbers(await walk(shop, position, 1))) == 3
 
 
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "TEXT PRIMARY KEY"])
+async def test_where_a_stretch_ends_is_looked_for_once_however_many_pages_it_has(
+    database: sqlite3.Connection, opens: Opens, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("reconciler.shops.sql.axis.SCAN_ROWS_MAX", 40)
+    database.execute(TABLE.format(key, "DATETIME"))
+    for at in range(100):
+        put(database, (at + 1) * 10**15, START + timedelta(hours=at))
+    shop = await opens()
+    position = await shop.before(LONG_AGO)
+    statements = Statements(shop)
+    found = numbers(await walk(shop, position, 5))
+    assert found == [f"A{(at + 1) * 10**15}" for at in range(100)]
+    assert len([each for each, _ in statements.seen if "FROM (SELECT" in each]) <= 4  # 40, 40, 20, and the end
+
+
+async def test_keys_that_lie_close_need_no_count_of_rows(database: sqlite3.Connection, opens: Opens) -> None:
+    database.execute(TABLE.format("INTEGER PRIMARY KEY", "DATETIME"))
+    put(database, 1, START)
+    shop = await opens()
+    position = await shop.newest()
+    for at in range(300):
+        put(database, at * 50 + 2, START + timedelta(hours=at))
+    statements = Statements(shop)
+    assert len(await walk(shop, position, 50)) == 300
+    assert not [each for each, _ in statements.seen if "FROM (SELECT" in each]
+
+
+async def test_rows_that_come_while_a_stretch_is_walked_are_met(database: sqlite3.Connection, opens: Opens) -> None:
+    database.execute(TABLE.format("INTEGER PRIMARY KEY", "DATETIME"))
+    for at in range(10):
+        put(database, at + 1, START + timedelta(hours=at))
+    shop = await opens()
+    page = await shop.candidates(await shop.before(LONG_AGO), 5)
+    put(database, 500, START)
+    assert numbers(await walk(shop, page.next, 5))[-1] == "A500"
+
+
 @pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("created", ["DATETIME", "INTEGER"])
 async def test_before_takes_few_looks_at_a_sparse_table(

@@ -1,0 +1,91 @@
+"""The quick selector: each row once, late ones all the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from reconciler.domain.order import OrderKey
+from reconciler.flow.find import LOOKS_ON, Finder, FindPolicy
+from reconciler.ports import Page, Position
+from reconciler.testing.clock import ManualClock
+from reconciler.testing.shop import MemoryShop
+from tests.unit.flow.bench import NOON, Bench
+
+EVERY_S = 15
+
+
+class Watching(MemoryShop):
+    """A shop that counts how often each of its rows was met."""
+
+    met: dict[str, int]
+
+    async def candidates(self, after: Position, limit: int) -> Page:
+        page = await super().candidates(after, limit)
+        for found in page.found:
+            self.met[found.row.key] = self.met.get(found.row.key, 0) + 1
+        return page
+
+
+class Looks:
+    """A finder that has walked once, and looks as time passes."""
+
+    def __init__(self, bench: Bench, policy: FindPolicy) -> None:
+        self.bench = bench
+        self.shop = Watching(channels={name: (name,) for name in bench.channels}, table=bench.table)
+        self.shop.met = {}
+        self.finder = Finder(bench.process(self.shop).context, policy)
+        self.ledger = self.finder._context.ledger
+
+    async def begin(self) -> None:
+        await self.ledger.lead("bench:1", self.bench.clock.now())
+        await self.finder.walk()
+
+    async def look(self) -> int:
+        found = await self.finder.quick()
+        await self.bench.clock.advance(EVERY_S)
+        return found
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    bench.clock = ManualClock(NOON)
+    return bench
+
+
+async def test_a_row_is_met_far_less_often_than_there_are_looks_in_an_overlap(bench: Bench) -> None:
+    looks = Looks(bench, FindPolicy())
+    await looks.begin()
+    bench.order("1")
+    assert sum([await looks.look() for _ in range(60)]) == 1
+    assert looks.shop.met["1"] <= 5  # of sixteen looks, while it is in the overlap or in the one before
+
+
+@pytest.mark.parametrize("overlap", [timedelta(minutes=2), timedelta(hours=1), timedelta(seconds=10)])
+async def test_a_row_that_is_committed_late_is_met_within_a_round_of_looks(bench: Bench, overlap: timedelta) -> None:
+    """Whatever look it missed, and though others came after it."""
+    late_s = min(overlap.total_seconds(), 60.0)
+    for begun in range(1, 2 * LOOKS_ON):
+        looks = Looks(bench, FindPolicy(overlap=overlap))
+        await looks.begin()
+        for _ in range(begun):
+            await looks.look()
+        key = OrderKey(f"late-{begun}")
+        bench.order(key)
+        held = bench.table.rows.pop(key)  # its place is taken, and nobody can see it
+        bench.order(f"meanwhile-{begun}")
+        for _ in range(int(late_s / EVERY_S)):
+            await looks.look()
+        bench.table.rows[key] = held
+        assert sum([await looks.look() for _ in range(LOOKS_ON)]) >= 1
+        assert looks.shop.met[key] >= 1
+
+
+async def test_who_looks_seldom_steps_back_each_time(bench: Bench) -> None:
+    looks = Looks(bench, FindPolicy(overlap=timedelta(seconds=2 * EVERY_S)))
+    await looks.begin()
+    bench.order("1")
+    await looks.look()
+    await looks.look()
+    assert looks.shop.met["1"] == 2
