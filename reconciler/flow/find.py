@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from reconciler.flow.apply import announce
 from reconciler.flow.clock_set_back import ClockSteps
 from reconciler.flow.context import Context
 from reconciler.flow.quick_mark import QuickMark
-from reconciler.ports import Batch, CaseReport, Found, NewWatch, Page, Position
+from reconciler.ports import Batch, CaseReport, Found, Glimpse, NewWatch, Page, Position
 
 PAGE_ROWS = 100
 """Small, since the shop's own statements wait while its server reads one: a millisecond is not felt, five are."""
@@ -51,6 +52,9 @@ class Finder:
         self._looks = 0
         """Those since the last one that stepped back, and it."""
         self._stepped_back_s = 0.0
+        self._known: set[Glimpse] = set()
+        self._known_before: set[Glimpse] = set()
+        """Rows that became watches since the mark was moved, and since the time before: no look reads older ones."""
 
     async def quick(self) -> int:
         """Look at rows newer than the last time, now and then with the overlap; give the number of new watches.
@@ -68,10 +72,11 @@ class Finder:
             found = await self._go_through(self._latest)
             self._latest, self._looks = newest, self._looks + 1
             return found
-        found = await self._go_through(mark.from_)
+        found = await self._go_through(mark.from_, known=self._known | self._known_before)
         self._latest, self._looks, self._stepped_back_s = newest, 1, context.clock.monotonic()
         if not timedelta(0) <= now - mark.seen_at < self._policy.overlap:  # or the clock was set back, by little
             await QuickMark(from_=mark.seen, seen=newest, seen_at=now).keep(context.ledger)
+            self._known_before, self._known = self._known, set()
         return found
 
     def _is_to_step_back(self) -> bool:
@@ -95,15 +100,19 @@ class Finder:
         self._policy = replace(self._policy, since=None)
         return found
 
-    async def _go_through(self, after: Position, since: datetime | None = None) -> int:
-        """Make watches of the candidates from a position on, of those created since then."""
+    async def _go_through(
+        self, after: Position, since: datetime | None = None, *, known: AbstractSet[Glimpse] = frozenset()
+    ) -> int:
+        """Make watches of the candidates from a position on, of those created since then, but not of known ones."""
         total = 0
         strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
             read_at = self._context.clock.now()
-            page: Page = await self._context.shop.candidates(position, PAGE_ROWS)
+            page: Page = await self._context.shop.candidates(position, PAGE_ROWS, known)
             total += await self._take(page, read_at, since)
+            if since is None:
+                self._known.update(found.glimpse for found in page.found if found.glimpse and _is_whole(found))
             strangers.update(value for found in page.found for value in found.strangers)
             position = page.next
         for value, orders in strangers.items():
@@ -139,6 +148,11 @@ class Finder:
             attempt = replace(attempt, created_at=now)
         due = next_ask(attempt.created_at, None, now, self._context.policy.ages)
         return NewWatch(attempt, due or now, waits_at)
+
+
+def _is_whole(found: Found) -> bool:
+    """Whether nothing is left to be found out about a row, or to be said of it."""
+    return isinstance(found.row, Order) and bool(found.attempts) and not found.unwatched
 
 
 def _waits(found: Found) -> bool:

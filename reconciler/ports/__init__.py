@@ -77,6 +77,7 @@ from reconciler.ports.records import (
 )
 from reconciler.ports.shop import (
     Found,
+    Glimpse,
     Move,
     Moved,
     NotMoved,
@@ -134,6 +135,7 @@ __all__ = [
     "Events",
     "Found",
     "Gateway",
+    "Glimpse",
     "Heard",
     "HeldUp",
     "Intention",

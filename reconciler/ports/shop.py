@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType, Protocol
 
@@ -12,6 +12,8 @@ from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey, Row
 
 Position = NewType("Position", str)
 """A place in the walk over the order table. The shop's adapter writes and reads it; marks keep it."""
+Glimpse = NewType("Glimpse", str)
+"""What a candidate and its attempts are known by: another as soon as status, number or channel on the row is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Found:
     """What is wrong with each attempt that cannot be read: `no: NULL where a number is due`."""
     ignored: int = 0
     """Attempts of channels that `shop.ignore_channels` names: nobody asks about them, and so nobody knows."""
+    glimpse: Glimpse | None = field(default=None, compare=False)
+    """For `candidates` to leave it out while nothing about it is new; None where that cannot be told from the row."""
 
     @property
     def unwatched(self) -> tuple[str, ...]:
@@ -100,8 +104,11 @@ class Shop(Protocol):
         """Give a position at or before the first row created at or after `since`."""
         ...
 
-    async def candidates(self, after: Position, limit: int) -> Page:
-        """Read the next rows of the walk whose state is pending or closed, and on the primary is so still."""
+    async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
+        """Read the next rows of the walk whose state is pending or closed, and on the primary is so still.
+
+        Rows of `known` glimpses are left out; what new attempts bring back may be among them all the same.
+        """
         ...
 
     async def paid(self, after: Position, limit: int) -> Page:

@@ -28,7 +28,19 @@ from reconciler.domain.order import (
     UnreadableOrder,
     is_askable,
 )
-from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Page, PortError, Position, RowBusy, ShopReadOnly
+from reconciler.ports import (
+    Found,
+    Glimpse,
+    LockLost,
+    Move,
+    Moved,
+    NotMoved,
+    Page,
+    PortError,
+    Position,
+    RowBusy,
+    ShopReadOnly,
+)
 
 ALIPAY = ChannelName("alipay-main")
 CNY_1 = Money(100)
@@ -202,10 +214,14 @@ class MemoryShop:
         places = [row.place for row in self.rows.values() if row.created_at >= since]
         return Position(str(min(places) - 1)) if places else await self.newest()
 
-    async def candidates(self, after: Position, limit: int) -> Page:
+    async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
         """Read the next candidates."""
         self._maybe_fail("candidates")
-        return self._page(after, limit, lambda row: row.state in _CANDIDATES)
+        return self._page(after, limit, lambda row: row.state in _CANDIDATES and self._glimpse(row) not in known)
+
+    def _glimpse(self, row: MemoryOrder) -> Glimpse:
+        attempts = [attempt.number for attempt in self.table.extra[row.key]] if row.key in self.table.extra else ()
+        return Glimpse(f"{row.key} {row.state.value} {row.status} {row.out_trade_no} {row.channel} {attempts}")
 
     async def paid(self, after: Position, limit: int) -> Page:
         """Read the next paid rows."""
@@ -341,12 +357,14 @@ class MemoryShop:
         ]
         unreadable = tuple(dict.fromkeys((*problems, *self.table.unreadable[row.key])))
         value = row.channel or "NULL"
+        glimpse = self._glimpse(row)
         if value in self.ignore_channels:
-            return Found(self._row(row), extra, unreadable=unreadable, ignored=1)
+            return Found(self._row(row), extra, unreadable=unreadable, ignored=1, glimpse=glimpse)
         channels = [name for name, values in self.channels.items() if row.channel in values]
         own = tuple(Attempt(row.key, row.order_no, name, row.out_trade_no, row.created_at) for name in channels)
         strangers = () if channels or not row.out_trade_no else (value,)
-        return Found(self._row(row), (own if is_askable(row.out_trade_no) else ()) + extra, strangers, unreadable)
+        own = own if is_askable(row.out_trade_no) else ()
+        return Found(self._row(row), own + extra, strangers, unreadable, glimpse=glimpse)
 
 
 def _as_read(row: MemoryOrder) -> tuple[tuple[str, object], ...]:

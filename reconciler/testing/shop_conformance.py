@@ -5,13 +5,15 @@ Subclass `ShopConformance` in a test module, as `TestMyShop`, and override the f
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from reconciler.domain.money import Money
 from reconciler.domain.order import Order, OrderKey, OrderState, UnreadableOrder
-from reconciler.ports import Found, LockLost, Move, Moved, NotMoved, Position, RowBusy, Shop
+from reconciler.ports import Found, Glimpse, LockLost, Move, Moved, NotMoved, Position, RowBusy, Shop
 from reconciler.testing.shop_bench import ALIPAY, CHANNELS, IGNORED, PAGES_MAX, START, WECHAT, Given, ShopBench
 from reconciler.testing.shop_conformance_walks import StatusWalks
 from reconciler.testing.soon import soon
@@ -76,6 +78,26 @@ class ShopConformance(StatusWalks):
         page = await bench.shop.candidates(await bench.shop.before(START), 2)
         assert len(page.found) == 2  # the limit above
         assert page.next is not None
+
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    async def test_known_rows_are_left_out_until_something_about_them_is_new(
+        self, bench: ShopBench, limit: int
+    ) -> None:
+        given = [Given(f"A{at}", created_at=START + timedelta(minutes=at)) for at in range(6)]
+        keys = [await bench.put(each) for each in given]
+        known = {found.glimpse for found in await _all(bench.shop) if found.glimpse}
+        assert len(known) == 6
+        assert await _all(bench.shop, limit, known=known) == []
+        new = await bench.put(Given("A6", created_at=START + timedelta(minutes=6)))
+        await bench.change(keys[1], replace(given[1], out_trade_no="B1"))
+        await bench.change(keys[2], replace(given[2], channel="5"))
+        await bench.change(keys[3], replace(given[3], state=OrderState.CLOSED))
+        await bench.change(keys[4], replace(given[4], state=OrderState.PAID))
+        met = await _all(bench.shop, limit, known=known)
+        assert [found.row.key for found in met] == [*keys[1:4], new]
+        assert known.isdisjoint({found.glimpse for found in met})
+        known |= {found.glimpse for found in met if found.glimpse}
+        assert await _all(bench.shop, limit, known=known) == []
 
     async def test_from_the_newest_row_on_there_is_only_what_comes_later(self, bench: ShopBench) -> None:
         await bench.put(Given("A1"))
@@ -281,14 +303,16 @@ class ShopConformance(StatusWalks):
         await bench.shop.release()
 
 
-async def _all(shop: Shop, limit: int = 3, since: datetime = START - timedelta(days=1)) -> list[Found]:
+async def _all(
+    shop: Shop, limit: int = 3, since: datetime = START - timedelta(days=1), known: Collection[Glimpse] = ()
+) -> list[Found]:
     """Walk to the end of the table."""
     met: list[Found] = []
     position: Position | None = await shop.before(since)
     for _ in range(PAGES_MAX):
         if position is None:
             return met
-        page = await shop.candidates(position, limit)
+        page = await shop.candidates(position, limit, known)
         met += page.found
         position = page.next
     raise AssertionError("the walk does not end")

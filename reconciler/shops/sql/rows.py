@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from sqlalchemy import Label, RowMapping, Select, select
 
 from reconciler.domain.money import AmountError, Money
 from reconciler.domain.order import AsRead, Order, OrderKey, OrderState, Row, UnreadableOrder, is_askable
+from reconciler.ports import Glimpse
 from reconciler.shops.sql.bound import BoundOrders
 from reconciler.shops.sql.columns import Column, shown
 from reconciler.shops.sql.moments import MomentError, is_empty, read_moment
@@ -22,6 +23,9 @@ KEY_LENGTH_MAX = 255
 
 _TO_BE_MOVED = frozenset({OrderState.PENDING, OrderState.CLOSED})
 """Only here does an unreadable paid time matter: a row that is paid anyway is not unreadable for it."""
+
+GLIMPSED = ("key", "status", "out_trade_no", "channel")
+"""What tells whether a row, or an attempt on it, is still the one that was read."""
 
 _ROLES = (
     "key",
@@ -45,11 +49,12 @@ class ReadRow:
     """The askable number on the row itself; None where it holds none."""
     created_at: datetime | None
     channel_value: str | None
+    glimpse: Glimpse
 
 
-def selection(orders: BoundOrders) -> Select[*tuple[Any, ...]]:
+def selection(orders: BoundOrders, roles: Sequence[str] = _ROLES) -> Select[*tuple[Any, ...]]:
     """Select all that a row is read from, labelled by role, where the mapping's `where` holds."""
-    statement = select(*(_labelled(orders, role) for role in _ROLES if getattr(orders, role) is not None))
+    statement = select(*(_labelled(orders, role) for role in roles if getattr(orders, role) is not None))
     return statement.where(orders.where) if orders.where is not None else statement
 
 
@@ -61,7 +66,12 @@ def read_row(orders: BoundOrders, zone: ZoneInfo, raw: RowMapping) -> ReadRow:
     created_at = reading.moment("created_at", orders.created_at)
     row = reading.row(created_at)
     channel = orders.channel.text(values["channel"]) if orders.channel is not None else None
-    return ReadRow(row, number, created_at, channel)
+    return ReadRow(row, number, created_at, channel, glimpse_of(raw))
+
+
+def glimpse_of(raw: RowMapping) -> Glimpse:
+    """Give what a raw row is known by."""
+    return Glimpse(repr([raw.get(role) for role in GLIMPSED]))
 
 
 def read_amount(raw: object, *, is_fen: bool, currency: str) -> Money:

@@ -16,6 +16,7 @@ from reconciler.domain.order import Order, OrderKey, OrderState, Row
 from reconciler.ports import (
     Clock,
     Found,
+    Glimpse,
     LockLost,
     Move,
     Moved,
@@ -105,10 +106,10 @@ class SqlShop:
         async with self._finding() as connection:
             return await self._walk.before(connection, since)
 
-    async def candidates(self, after: Position, limit: int) -> Page:
+    async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
         """Read the next candidates: on the replica where there is one, and what it shows again on the primary."""
         async with self._finding() as connection:
-            page = await self._walk.page(connection, after, limit)
+            page = await self._walk.page(connection, after, limit, known)
         return page if self._replica is self._primary or not page.found else await self._confirmed(page, CANDIDATES)
 
     async def paid(self, after: Position, limit: int) -> Page:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy
 
 from reconciler.domain.order import ChannelName, Order, OrderKey
-from reconciler.ports import Found, Position
+from reconciler.ports import Found, Glimpse, Position
 from reconciler.shops.sql import AttemptsMapping, SqlShop
 
 Opens = Callable[..., Awaitable[SqlShop]]
@@ -34,12 +35,14 @@ def put(database: sqlite3.Connection, key: object, created: datetime, status: in
     database.execute("INSERT INTO orders VALUES (?,?,?,?,?,?)", row)
 
 
-async def walk(shop: SqlShop, position: Position | None, limit: int = 7) -> list[Found]:
+async def walk(
+    shop: SqlShop, position: Position | None, limit: int = 7, known: Collection[Glimpse] = ()
+) -> list[Found]:
     met: list[Found] = []
     for _ in range(10_000):
         if position is None:
             return met
-        page = await shop.candidates(position, limit)
+        page = await shop.candidates(position, limit, known)
         met += page.found
         position = page.next
     raise AssertionError("the walk does not end")
@@ -288,6 +291,31 @@ class TestAttempts:
             assert set(numbers(met)) == {"A2"}
             assert [attempt.out_trade_no for attempt in met[0].attempts] == ["N2", "N6", "N1b"]
         assert set(numbers(await walk(shop, await shop.before(START + timedelta(days=19))))) >= {"A2"}
+
+    async def test_a_new_attempt_of_an_order_that_is_known_is_met(
+        self, tables: sqlite3.Connection, opens: Opens
+    ) -> None:
+        shop = await self.opened(opens)
+        position = await shop.newest()
+        put(tables, 6, START + timedelta(days=6))
+        self.put(tables, 60, 6)
+        known = {each.glimpse for each in await walk(shop, position) if each.glimpse}
+        assert known
+        self.put(tables, 61, 6)
+        for limit in (1, 100):
+            met = [
+                each
+                for each in await walk(shop, position, limit, known)
+                if "N61" in {a.out_trade_no for a in each.attempts}
+            ]
+            assert numbers(met)
+
+    async def test_who_cannot_walk_the_attempts_reads_their_orders_again(
+        self, tables: sqlite3.Connection, opens: Opens
+    ) -> None:
+        self.put(tables, 1, 1)
+        shop = await self.opened(opens, shop={"attempts": replace(ATTEMPTS, key="no", created_at=None)})
+        assert {each.glimpse for each in await walk(shop, await shop.before(LONG_AGO))} == {None}
 
     async def test_new_orders_and_new_attempts_are_met_in_one_walk(
         self, tables: sqlite3.Connection, opens: Opens

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
 
 from reconciler.domain.order import OrderKey
 from reconciler.flow.find import LOOKS_ON, Finder, FindPolicy
-from reconciler.ports import Page, Position
+from reconciler.ports import Glimpse, Page, Position
 from reconciler.testing.clock import ManualClock
-from reconciler.testing.shop import MemoryShop
-from tests.unit.flow.bench import NOON, Bench
+from reconciler.testing.shop import Facts, MemoryShop
+from tests.unit.flow.bench import ALIPAY, NOON, WECHAT, Bench
 
 EVERY_S = 15
 
@@ -21,8 +22,8 @@ class Watching(MemoryShop):
 
     met: dict[str, int]
 
-    async def candidates(self, after: Position, limit: int) -> Page:
-        page = await super().candidates(after, limit)
+    async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
+        page = await super().candidates(after, limit, known)
         for found in page.found:
             self.met[found.row.key] = self.met.get(found.row.key, 0) + 1
         return page
@@ -54,12 +55,34 @@ def bench(bench: Bench) -> Bench:
     return bench
 
 
-async def test_a_row_is_met_far_less_often_than_there_are_looks_in_an_overlap(bench: Bench) -> None:
+async def test_a_row_that_became_a_watch_is_read_once(bench: Bench) -> None:
+    looks = Looks(bench, FindPolicy())
+    await looks.begin()
+    for _ in range(20):
+        bench.order(str(len(bench.table.rows)))
+        assert [await looks.look() for _ in range(3)] == [1, 0, 0]
+    assert set(looks.shop.met.values()) == {1}
+    assert len(looks.finder._known) + len(looks.finder._known_before) <= 20, "older ones are forgotten"
+
+
+@pytest.mark.parametrize("change", [{"out_trade_no": "N2"}, {"channel": WECHAT}])
+async def test_a_row_whose_buyer_tries_another_way_is_read_again(bench: Bench, change: Facts) -> None:
+    bench.channels = (ALIPAY, WECHAT)
     looks = Looks(bench, FindPolicy())
     await looks.begin()
     bench.order("1")
-    assert sum([await looks.look() for _ in range(60)]) == 1
-    assert looks.shop.met["1"] <= 5  # of sixteen looks, while it is in the overlap or in the one before
+    assert await looks.look() == 1
+    looks.shop.change("1", **change)
+    assert sum([await looks.look() for _ in range(LOOKS_ON)]) == 1
+
+
+async def test_a_row_that_cannot_be_read_is_read_again(bench: Bench) -> None:
+    looks = Looks(bench, FindPolicy())
+    await looks.begin()
+    bench.order("1")
+    looks.shop.change("1", amount=None)
+    assert sum([await looks.look() for _ in range(LOOKS_ON + 1)]) == 1, "it is asked about, whatever its amount"
+    assert looks.shop.met["1"] == 2
 
 
 @pytest.mark.parametrize("overlap", [timedelta(minutes=2), timedelta(hours=1), timedelta(seconds=10)])
@@ -86,6 +109,6 @@ async def test_who_looks_seldom_steps_back_each_time(bench: Bench) -> None:
     looks = Looks(bench, FindPolicy(overlap=timedelta(seconds=2 * EVERY_S)))
     await looks.begin()
     bench.order("1")
-    await looks.look()
-    await looks.look()
-    assert looks.shop.met["1"] == 2
+    assert await looks.look() == 1
+    looks.shop.change("1", out_trade_no="N2")
+    assert await looks.look() == 1

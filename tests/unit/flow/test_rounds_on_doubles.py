@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +32,7 @@ from reconciler.events.trouble import (
     ShopIsUnavailable,
 )
 from reconciler.flow.rounds import Rounds
-from reconciler.ports import Found, LockLost, Overtaken, Page, Position, ShopUnavailable
+from reconciler.ports import Found, Glimpse, LockLost, Overtaken, Page, Position, ShopUnavailable
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.ledger import MemoryLedger
 from tests.unit.flow.bench import ALIPAY, NOON, WECHAT, Bench
@@ -498,8 +499,8 @@ async def test_an_attempt_that_cannot_be_read_is_a_case_beside_those_that_can(be
     shop = bench.shop()
     candidates = shop.candidates
 
-    async def one_unreadable(after: Position, limit: int) -> Page:
-        page = await candidates(after, limit)
+    async def one_unreadable(after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
+        page = await candidates(after, limit, known)
         return replace(page, found=tuple(replace(found, unreadable=("no: NULL",)) for found in page.found))
 
     shop.candidates = one_unreadable  # type: ignore[method-assign] # planted
