@@ -1,11 +1,11 @@
 """What we cost a shop's MariaDB: statements, rows read and time in transactions, and the tail of its own writer.
 
 A writer of the shop's creates orders at a steady rate on its own connection, each in a transaction of its own, and
-marks three in four of them as paid a second later, as callbacks do, while the daemon's rounds run beside it and then do
-not, in turn. What an order takes at its 99th percentile is that of all turns with us together, against all without; the
-turns without us, by halves, say how much of a difference is chance. One order in a hundred was paid and its callback
-lost: those we recover, at the age of five seconds and without grace, so that a turn sees all of it. Everything else is
-as shipped, but that the rate of asking suits a shop of that size. `--lost 10` is a bad day.
+marks three in four of them as paid a second later, as callbacks do, in turns with the daemon's rounds beside it and
+turns without, by lot. What an order takes at its 99th percentile is that of all turns with us together, against all
+without; the turns without us, by halves, say how much of a difference is chance. One order in a hundred was paid and
+its callback lost: those we recover, at the age of five seconds and without grace, so that a turn sees all of it.
+Everything else is as shipped, but that the rate of asking suits a shop of that size. `--lost 10` is a bad day.
 
 `--apart` is the daemon on a machine of its own: the shop's side keeps the first core, we (and the gateway, which stands
 for one far away) the others, with the ledger in memory, so that neither a core nor a disk is shared. Without it, all of

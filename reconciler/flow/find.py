@@ -21,8 +21,8 @@ from reconciler.ports import Batch, CaseReport, Found, Glimpse, NewWatch, Page, 
 PAGE_ROWS = 100
 """Small, since the shop's own statements wait while its server reads one: a millisecond is not felt, five are."""
 WALKED_MARK = "find.walked"
-LOOKS_ON = 4
-"""So many looks see each row once; the first of them steps back, by the overlap, and sees the last ones again."""
+LOOKS_A_ROUND = 4
+"""The first look of a round steps back, by the overlap, for what was committed late; the others read on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Finder:
         self._latest: Position | None = None
         """What was newest at the last look; None: step back at the next."""
         self._looks = 0
-        """Those since the last one that stepped back, and it."""
+        """Those of this round, the one that stepped back included."""
         self._stepped_back_s = 0.0
         self._known: set[Glimpse] = set()
         self._known_before: set[Glimpse] = set()
@@ -60,7 +60,7 @@ class Finder:
         """Look at rows newer than the last time, now and then with the overlap; give the number of new watches.
 
         A row that was committed late is met by the next look that steps back: within four looks, or half an overlap
-        and one look if that is less. To see every row eight times over would be felt by a shop with many.
+        and one look if that is less. A shop with many orders would feel it if each look went over all of them again.
         """
         context = self._context
         now = context.clock.now()
@@ -81,7 +81,7 @@ class Finder:
 
     def _is_to_step_back(self) -> bool:
         since_s = self._context.clock.monotonic() - self._stepped_back_s
-        return self._looks >= LOOKS_ON or since_s >= self._policy.overlap.total_seconds() / 2
+        return self._looks >= LOOKS_A_ROUND or since_s >= self._policy.overlap.total_seconds() / 2
 
     async def walk(self) -> int:
         """Walk the whole window, from where the last complete walk ended if that is further back."""

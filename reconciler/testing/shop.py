@@ -220,8 +220,8 @@ class MemoryShop:
         return self._page(after, limit, lambda row: row.state in _CANDIDATES and self._glimpse(row) not in known)
 
     def _glimpse(self, row: MemoryOrder) -> Glimpse:
-        attempts = [attempt.number for attempt in self.table.extra[row.key]] if row.key in self.table.extra else ()
-        return Glimpse(f"{row.key} {row.state.value} {row.status} {row.out_trade_no} {row.channel} {attempts}")
+        attempts = [*(attempt.number for attempt in self.table.extra[row.key]), *self.table.unreadable[row.key]]
+        return Glimpse(repr([row.key, row.state.value, row.status, row.out_trade_no, row.channel, attempts]))
 
     async def paid(self, after: Position, limit: int) -> Page:
         """Read the next paid rows."""
@@ -361,9 +361,9 @@ class MemoryShop:
         if value in self.ignore_channels:
             return Found(self._row(row), extra, unreadable=unreadable, ignored=1, glimpse=glimpse)
         channels = [name for name, values in self.channels.items() if row.channel in values]
-        own = tuple(Attempt(row.key, row.order_no, name, row.out_trade_no, row.created_at) for name in channels)
+        asked = channels if is_askable(row.out_trade_no) else ()
+        own = tuple(Attempt(row.key, row.order_no, name, row.out_trade_no, row.created_at) for name in asked)
         strangers = () if channels or not row.out_trade_no else (value,)
-        own = own if is_askable(row.out_trade_no) else ()
         return Found(self._row(row), own + extra, strangers, unreadable, glimpse=glimpse)
 
 

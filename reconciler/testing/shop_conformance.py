@@ -93,6 +93,7 @@ class ShopConformance(StatusWalks):
         await bench.change(keys[2], replace(given[2], channel="5"))
         await bench.change(keys[3], replace(given[3], state=OrderState.CLOSED))
         await bench.change(keys[4], replace(given[4], state=OrderState.PAID))
+        assert len((await bench.shop.candidates(await bench.shop.before(START), limit, known)).found) <= limit
         met = await _all(bench.shop, limit, known=known)
         assert [found.row.key for found in met] == [*keys[1:4], new]
         assert known.isdisjoint({found.glimpse for found in met})

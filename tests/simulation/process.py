@@ -53,6 +53,7 @@ Befalls = Callable[[tuple[Any, ...]], None]
 TEMPO = Tempo(lock_every=300.0, idle_max=600.0)
 """Slower than the daemon's own where nothing hangs on it: a simulated day is to take seconds."""
 PRUNED_EVERY_H = 6
+"""Seldom: what is forgotten while it is still in the window is found and asked about once more."""
 
 
 class Crash(BaseException):

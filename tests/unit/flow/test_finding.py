@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.domain.order import OrderKey
-from reconciler.flow.find import LOOKS_ON, Finder, FindPolicy
+from reconciler.flow.find import LOOKS_A_ROUND, Finder, FindPolicy
 from reconciler.ports import Glimpse, Page, Position
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.shop import Facts, MemoryShop
@@ -62,7 +62,7 @@ async def test_a_row_that_became_a_watch_is_read_once(bench: Bench) -> None:
         bench.order(str(len(bench.table.rows)))
         assert [await looks.look() for _ in range(3)] == [1, 0, 0]
     assert set(looks.shop.met.values()) == {1}
-    assert len(looks.finder._known) + len(looks.finder._known_before) <= 20, "older ones are forgotten"
+    assert len(looks.finder._known) + len(looks.finder._known_before) <= 10, "older ones are forgotten"
 
 
 @pytest.mark.parametrize("change", [{"out_trade_no": "N2"}, {"channel": WECHAT}])
@@ -73,7 +73,7 @@ async def test_a_row_whose_buyer_tries_another_way_is_read_again(bench: Bench, c
     bench.order("1")
     assert await looks.look() == 1
     looks.shop.change("1", **change)
-    assert sum([await looks.look() for _ in range(LOOKS_ON)]) == 1
+    assert sum([await looks.look() for _ in range(LOOKS_A_ROUND)]) == 1
 
 
 async def test_a_row_that_cannot_be_read_is_read_again(bench: Bench) -> None:
@@ -81,7 +81,7 @@ async def test_a_row_that_cannot_be_read_is_read_again(bench: Bench) -> None:
     await looks.begin()
     bench.order("1")
     looks.shop.change("1", amount=None)
-    assert sum([await looks.look() for _ in range(LOOKS_ON + 1)]) == 1, "it is asked about, whatever its amount"
+    assert sum([await looks.look() for _ in range(LOOKS_A_ROUND + 1)]) == 1, "it is asked about, whatever its amount"
     assert looks.shop.met["1"] == 2
 
 
@@ -89,7 +89,7 @@ async def test_a_row_that_cannot_be_read_is_read_again(bench: Bench) -> None:
 async def test_a_row_that_is_committed_late_is_met_within_a_round_of_looks(bench: Bench, overlap: timedelta) -> None:
     """Whatever look it missed, and though others came after it."""
     late_s = min(overlap.total_seconds(), 60.0)
-    for begun in range(1, 2 * LOOKS_ON):
+    for begun in range(1, 2 * LOOKS_A_ROUND):
         looks = Looks(bench, FindPolicy(overlap=overlap))
         await looks.begin()
         for _ in range(begun):
@@ -101,7 +101,7 @@ async def test_a_row_that_is_committed_late_is_met_within_a_round_of_looks(bench
         for _ in range(int(late_s / EVERY_S)):
             await looks.look()
         bench.table.rows[key] = held
-        assert sum([await looks.look() for _ in range(LOOKS_ON)]) >= 1
+        assert sum([await looks.look() for _ in range(LOOKS_A_ROUND)]) >= 1
         assert looks.shop.met[key] >= 1
 
 
