@@ -201,7 +201,7 @@ class Buyer:
             channel=self.channel,
             place=world.table.places,
         )
-        commits_at = world.now() + (self.rng.uniform(10, 100) if self.chance(0.03) else 0.0)
+        commits_at = world.now() + (self.rng.uniform(10, 100) if self.chance(0.1) else 0.0)
         if world.plan.poison and self.chance(0.01):
             world.poisoned.add(self.key)
         world.at(commits_at, world.put, row)
