@@ -13,6 +13,7 @@ from reconciler.domain.learning import Payments, learned_ages
 from reconciler.domain.policy import DEFAULT_AGES, Policy
 from reconciler.domain.schedule import jittered, next_ask
 from reconciler.flow.find import FindPolicy
+from reconciler.settings.model import AskSettings
 
 MIDNIGHT: Final = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -143,18 +144,28 @@ RIVALS: Final[tuple[Rule, ...]] = (
     Ages("5 s, 30 s, 1, 3, 5, 10, 30 min (WeChat Pay's advice)", (5.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0)),
 )
 
-PER_ORDER: Final = (0.6, 1.2, 2.0, 2.2, 3.4, 4.0, 4.2, 7.0)
+LISTS: Final = (
+    "1h 121m",
+    "108s 430s 14m 24m 40m 121m",
+    "59s 345s 640s 990s 26m 121m",
+    "32s 50s 75s 4m 9m 16m 28m 121m",
+    "1m 2m 3m 5m 7m 10m 14m 18m 22m 26m 30m 40m 50m 65m 80m 100m 121m",
+)
+"""What `ask.ages` is set to where queries are few, or many; each ends right after the trade's own end, when every
+answer is the last. Frozen: found on days 1 to 99, for the queries of one or two rivals each."""
+PER_ORDER: Final = (2.0, 4.0, 7.0)
 """What `ask.per_order` is set to; 4 is its default. Frozen: chosen on days 1 to 99."""
 WEEK_BEFORE: Final = range(1001, 1008)
 """The seeds of the steady days that the ages are learned from."""
 
 
 def ours() -> tuple[Rule, ...]:
-    """Give ours: the list that is the default of `ask.ages`, and what `ask.ages = "learned"` makes of a week."""
+    """Give ours: the default of `ask.ages`, other lists for it, and what `ask.ages = "learned"` makes of a week."""
     seen = payments_of([draw(STEADY, seed) for seed in WEEK_BEFORE])
     learned = ((share, learned_ages(seen, share, DEFAULT_AGES[-1])) for share in PER_ORDER)
     return (
         Ours("ours, as shipped"),
+        *(Ours(f"ours, {listed}", AskSettings(ages=listed.split()).ages) for listed in LISTS),
         *(Ours(f"ours, learned, {share:g} an order", ages) for share, ages in learned if ages),
     )
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.shop_day.play import Played
+
+FIGURES: Final = ("median", "mean", "99th percentile", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,13 @@ class Line:
     """The 99th percentile; all three in minutes. Infinite: more than one in a hundred is never recovered."""
     never: float
 
-    def recovers_no_worse(self, other: Line) -> bool:
-        """Whether no figure of recovery is worse than the other's."""
-        mine, theirs = self.recovery, other.recovery
-        return all(one <= two for one, two in zip(mine, theirs, strict=True))
+    def worse(self, other: Line) -> list[str]:
+        """Name the figures of recovery that are worse than the other's."""
+        return [name for name, one, two in zip(FIGURES, self.recovery, other.recovery, strict=True) if one > two]
+
+    def asks_no_more(self, other: Line) -> bool:
+        """Whether an order costs no more queries, to the hundredth that the table shows."""
+        return round(self.per_order, 2) <= round(other.per_order, 2)
 
     @property
     def recovery(self) -> tuple[float, float, float, float]:
@@ -60,9 +66,9 @@ def against_each(lines: Sequence[Line]) -> Iterator[str]:
     yield "| against | ours that asks no more | recovers | ours that recovers no worse | asks |"
     yield "|---|---|---|---|---|"
     for other in (line for line in lines if not line.is_ours):
-        cheap = [line for line in ours if line.per_order <= other.per_order]
-        ahead = next((line for line in reversed(cheap) if line.recovers_no_worse(other)), cheap[-1] if cheap else None)
-        no_worse = next((line for line in ours if line.recovers_no_worse(other)), None)
+        cheap = [line for line in ours if line.asks_no_more(other)]
+        ahead = min(cheap, key=lambda line: (len(line.worse(other)), line.mean), default=None)
+        no_worse = next((line for line in ours if not line.worse(other)), None)
         yield (
             f"| {other.name} | {ahead.name if ahead else 'none'} | {_compared(ahead, other)} | "
             f"{no_worse.name if no_worse else 'none'} | {_asks(no_worse, other)} |"
@@ -72,8 +78,7 @@ def against_each(lines: Sequence[Line]) -> Iterator[str]:
 def _compared(ours: Line | None, other: Line) -> str:
     if ours is None:
         return ""
-    names = ("median", "mean", "99th percentile", "never")
-    worse = [name for name, one, two in zip(names, ours.recovery, other.recovery, strict=True) if one > two]
+    worse = ours.worse(other)
     return f"worse: {', '.join(worse)}" if worse else "no figure worse" if ours.recovery == other.recovery else "better"
 
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from benchmarks.asking import compare
-from benchmarks.shop_day.day import DOWN, DOWN_FROM_S, DOWN_UNTIL_S, FLASH, KINDS, STEADY, OrderOfDay, draw
+from benchmarks.shop_day.day import (
+    DOWN,
+    DOWN_FROM_S,
+    DOWN_UNTIL_S,
+    FLASH,
+    KINDS,
+    STEADY,
+    VALID_FOR_S,
+    OrderOfDay,
+    draw,
+)
 from benchmarks.shop_day.play import Played, play
 from benchmarks.shop_day.plot import picture
-from benchmarks.shop_day.rules import PER_ORDER, RIVALS, Ages, Gaps, Ours, Rule, Ticks, Window, ours
+from benchmarks.shop_day.rules import LISTS, PER_ORDER, RIVALS, Ages, Gaps, Ours, Rule, Ticks, Window, ours
 from benchmarks.shop_day.table import Line, against_each, figures, line_of
 from reconciler.settings.model import AskSettings
 
@@ -82,12 +93,20 @@ def test_ours_asks_at_the_jittered_default_ages() -> None:
 
 
 def test_the_default_that_is_shipped_is_the_one_that_is_played() -> None:
-    shipped, *learned = ours()
+    shipped, *others = ours()
+    listed, learned = others[: len(LISTS)], others[len(LISTS) :]
     assert isinstance(shipped, Ours)
     assert shipped.ages == AskSettings().ages
     assert AskSettings().per_order in PER_ORDER
     assert len(learned) == len(PER_ORDER)
     assert all(isinstance(rule, Ours) and rule.ages[-1] == shipped.ages[-1] for rule in learned)
+    assert all(isinstance(rule, Ours) and rule.ages[-1].total_seconds() > VALID_FOR_S for rule in listed)
+
+
+def test_the_page_shows_the_lists_as_the_configuration_takes_them() -> None:
+    page = Path("docs/performance.md").read_text()
+    written = [", ".join(f'"{age}"' for age in listed.split()) for listed in LISTS]
+    assert [listed for listed in written if f"`[{listed}]`" not in page] == []
 
 
 # ------------------------------------------------------------------------------------------------------------- playing
@@ -170,7 +189,7 @@ def test_days_of_one_kind_are_summed_up() -> None:
 
 def test_every_rule_is_played_and_drawn() -> None:
     lines = compare([STEADY], [1, 2], 400)["steady"]
-    assert [one.is_ours for one in lines] == [False] * len(RIVALS) + [True] * (1 + len(PER_ORDER))
+    assert [one.is_ours for one in lines] == [False] * len(RIVALS) + [True] * (1 + len(LISTS) + len(PER_ORDER))
     drawn = picture({"a": lines, "b": lines})
     assert drawn.count("<circle") == 4 * len(lines)
     learned = lines[-len(PER_ORDER) :]
