@@ -26,12 +26,18 @@ class Line:
     never: float
 
     def worse(self, other: Line) -> list[str]:
-        """Name the figures of recovery that are worse than the other's."""
-        return [name for name, one, two in zip(FIGURES, self.recovery, other.recovery, strict=True) if one > two]
+        """Name the figures of recovery that are worse than the other's, as far as the table shows them."""
+        return [name for name, one, two in zip(FIGURES, self.shown, other.shown, strict=True) if one > two]
 
     def asks_no_more(self, other: Line) -> bool:
         """Whether an order costs no more queries, to the hundredth that the table shows."""
         return round(self.per_order, 2) <= round(other.per_order, 2)
+
+    @property
+    def shown(self) -> tuple[float, ...]:
+        """The same to the decimals that the table has: minutes to the hundredth, the share to the thousandth."""
+        *minutes, never = self.recovery
+        return *(round(wait, 2) for wait in minutes), round(never, 3)
 
     @property
     def recovery(self) -> tuple[float, float, float, float]:
@@ -79,7 +85,7 @@ def _compared(ours: Line | None, other: Line) -> str:
     if ours is None:
         return ""
     worse = ours.worse(other)
-    return f"worse: {', '.join(worse)}" if worse else "no figure worse" if ours.recovery == other.recovery else "better"
+    return f"worse: {', '.join(worse)}" if worse else "no figure worse" if ours.shown == other.shown else "better"
 
 
 def _asks(ours: Line | None, other: Line) -> str:

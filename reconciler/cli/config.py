@@ -15,6 +15,7 @@ from reconciler.exit import Exit
 from reconciler.settings.model import Settings
 from reconciler.settings.problems import Problem
 from reconciler.settings.show import as_dict, as_toml
+from reconciler.shops.webhook.signing import SecretUnusable, signing_key
 
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 PINNED: Final = {"mysql": "requirements/mysql.txt", "postgresql": "requirements/postgres.txt"}
@@ -25,7 +26,7 @@ PINNED: Final = {"mysql": "requirements/mysql.txt", "postgresql": "requirements/
 def check(*, config: Config = None) -> None:
     """Check the whole configuration, credentials, drivers and alert targets included; name every fault, and where."""
     settings = read(config)
-    missing = [str(problem) for problem in (*_drivers(settings), *problems(settings))]
+    missing = [str(problem) for problem in (*_drivers(settings), *_webhook(settings), *problems(settings))]
     if missing:
         fail("\n".join(missing), Exit.CONFIGURATION)
     channels = ", ".join(settings.channels)
@@ -41,6 +42,16 @@ def _drivers(settings: Settings) -> Iterator[Problem]:
             text = f"{scheme}:// needs the driver {server.driver}, and it is not installed"
             remedy = f"pip install --no-deps --require-hashes -r {PINNED[scheme]} (or {server.package})"
             yield Problem(path, f"{text}; {remedy}")
+
+
+def _webhook(settings: Settings) -> Iterator[Problem]:
+    """Name a secret that nothing can be signed with: it was read, and the daemon would not start."""
+    webhook = settings.settle.webhook
+    if webhook is not None:
+        try:
+            signing_key(webhook.secret.reveal())
+        except SecretUnusable as error:
+            yield Problem("settle.webhook.secret", f"{webhook.secret} {error}")
 
 
 @config.command()

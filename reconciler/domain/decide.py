@@ -6,7 +6,6 @@ has not taken, everything that must hold before the order moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -29,8 +28,9 @@ from reconciler.domain.answer import (
     name_of,
     reason_of,
 )
-from reconciler.domain.case import CaseKind, Fact, digest_of
+from reconciler.domain.case import CaseKind, Fact
 from reconciler.domain.confirm import Subject, confirm
+from reconciler.domain.contradiction import closed_after_paid, paid_after_refunded, unpaid_after_paid
 from reconciler.domain.decision import (
     AskAgain,
     AskAt,
@@ -47,6 +47,7 @@ from reconciler.domain.decision import (
 from reconciler.domain.history import History
 from reconciler.domain.order import Order, OrderState, UnreadableOrder
 from reconciler.domain.policy import Policy
+from reconciler.domain.question import Question, amount_of, unless_answered
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
 from reconciler.domain.trust import distrust
 
@@ -70,7 +71,7 @@ def before_asking(subject: Subject, history: History) -> Decision | None:
 
 def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now: datetime) -> Decision:
     """Say what to do about an attempt after a reply. No input or output, no clock, no log."""
-    question = _Question(subject, history, policy, now, reply.asked_at)
+    question = Question(subject, history, policy, now, reply.asked_at)
     answer = reply.answer
     match answer:
         case Paid() | Refunded() | Unpaid() | NotCreated() | Closed():
@@ -85,11 +86,11 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
             return PauseChannel(reason or "the gateway gave no reason")
         case Rejected(reason):
             why = f"the gateway refuses to be asked about this number: {reason or 'no reason given'}"
-            return _unless_answered(question, OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE))
+            return unless_answered(question, OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE))
         case Unrecognised(raw):
             why = f"the gateway said something that we do not know: {raw}"
             fact = Fact("state", raw, "unknown to us")
-            return _unless_answered(question, OpenCase(CaseKind.UNRECOGNISED_STATE, why, (fact,), Pace.PROBE))
+            return unless_answered(question, OpenCase(CaseKind.UNRECOGNISED_STATE, why, (fact,), Pace.PROBE))
         case _:
             assert_never(answer)
 
@@ -120,17 +121,6 @@ def when_next(
             assert_never(decision)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Everything but the answer."""
-
-    subject: Subject
-    history: History
-    policy: Policy
-    now: datetime
-    asked_at: datetime
-
-
 def _said(answer: Answer) -> str:
     """Give the answer's own words; where it has none, its name."""
     return reason_of(answer) or name_of(answer)
@@ -139,7 +129,7 @@ def _said(answer: Answer) -> str:
 # ------------------------------------------------------------------------------------------------------ usable answers
 
 
-def _usable(question: _Question, answer: Usable) -> Decision:
+def _usable(question: Question, answer: Usable) -> Decision:
     row = question.subject.row
     if row is None:
         return _gone(question, answer)
@@ -160,44 +150,46 @@ def _usable(question: _Question, answer: Usable) -> Decision:
             assert_never(row.state)
 
 
-def _pending(question: _Question, order: Order, answer: Usable) -> Decision:
+def _pending(question: Question, order: Order, answer: Usable) -> Decision:
     match answer:
         case Paid(trade):
-            return _confirm(question, order, trade)
+            return paid_after_refunded(question, order, trade) or _confirm(question, order, trade)
         case Refunded(trade):
             why = f"paid and refunded ({reason_of(answer)}) at the gateway, while the shop still waits for payment"
-            return OpenCase(CaseKind.REFUNDED_WHILE_PENDING, why, (_amount(trade, order),))
+            return OpenCase(CaseKind.REFUNDED_WHILE_PENDING, why, (amount_of(trade, order),))
         case Unpaid():
-            return _wait_or_close(question, answer, "not paid yet")
+            return unpaid_after_paid(question, order, answer) or _wait_or_close(question, answer, "not paid yet")
         case NotCreated():
-            return _wait_or_close(question, answer, "the gateway knows no such trade")
+            why = "the gateway knows no such trade"
+            return unpaid_after_paid(question, order, answer) or _wait_or_close(question, answer, why)
         case Closed():
             return _closing(question, order)
         case _:
             assert_never(answer)
 
 
-def _closed(question: _Question, order: Order, answer: Usable) -> Decision:
+def _closed(question: Question, order: Order, answer: Usable) -> Decision:
     match answer:
         case Paid(trade):
-            return _confirm(question, order, trade)
+            return paid_after_refunded(question, order, trade) or _confirm(question, order, trade)
         case Refunded(trade, in_full):
             if in_full:
                 return Stop("closed in the shop, paid and refunded in full at the gateway")
             why = "closed in the shop, paid at the gateway and refunded there, perhaps only in part"
-            return OpenCase(CaseKind.REFUND_UNCLEAR, why, (_amount(trade, order),))
+            return OpenCase(CaseKind.REFUND_UNCLEAR, why, (amount_of(trade, order),))
         case Unpaid():
-            return _wait_or_close(question, answer, "closed in the shop, not paid", Pace.LATER_AGES)
+            why = "closed in the shop, not paid"
+            return unpaid_after_paid(question, order, answer) or _wait_or_close(question, answer, why, Pace.LATER_AGES)
         case NotCreated():
             why = "closed in the shop; the gateway knows no such trade"
-            return _wait_or_close(question, answer, why, Pace.LATER_AGES)
+            return unpaid_after_paid(question, order, answer) or _wait_or_close(question, answer, why, Pace.LATER_AGES)
         case Closed():
-            return _paid_once(question, order) or Stop("closed in the shop and at the gateway")
+            return closed_after_paid(question, order) or Stop("closed in the shop and at the gateway")
         case _:
             assert_never(answer)
 
 
-def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
+def _paid(question: Question, order: Order, answer: Usable) -> Decision:
     match answer:
         case Paid(trade):
             return _paid_twice(question, order, trade)
@@ -211,7 +203,7 @@ def _paid(question: _Question, order: Order, answer: Usable) -> Decision:
             assert_never(answer)
 
 
-def _paid_twice(question: _Question, order: Order, trade: Trade) -> Decision:
+def _paid_twice(question: Question, order: Order, trade: Trade) -> Decision:
     by = question.history.transaction_moved
     if by is not None and by != order.key and not question.policy.shared_payment:
         fact = Fact("transaction_id", trade.transaction_id or "missing", f"moved the order with key {by}")
@@ -221,11 +213,11 @@ def _paid_twice(question: _Question, order: Order, trade: Trade) -> Decision:
         return Done("the shop has this very payment" if recorded else "paid in the shop; winner unknown")
     fact = Fact("transaction_id", trade.transaction_id or "missing", other)
     return OpenCase(
-        CaseKind.DUPLICATE_PAYMENT, "the buyer paid this order a second time", (fact, _amount(trade, order))
+        CaseKind.DUPLICATE_PAYMENT, "the buyer paid this order a second time", (fact, amount_of(trade, order))
     )
 
 
-def _other_payment(question: _Question, order: Order, trade: Trade) -> tuple[str | None, bool]:
+def _other_payment(question: Question, order: Order, trade: Trade) -> tuple[str | None, bool]:
     """Give another payment that this order is known by, and whether the shop or the ledger has one recorded."""
     history = question.history
     recorded = order.transaction_id or (history.settled.transaction_id if history.settled else None)
@@ -233,17 +225,17 @@ def _other_payment(question: _Question, order: Order, trade: Trade) -> tuple[str
     return next((rival for rival in rivals if rival != trade.transaction_id), None), recorded is not None
 
 
-def _refunded(question: _Question, order: Order, answer: Usable) -> Decision:
+def _refunded(question: Question, order: Order, answer: Usable) -> Decision:
     if isinstance(answer, Paid):
         other, _ = _other_payment(question, order, answer.trade)
         if other is not None:
             fact = Fact("transaction_id", answer.trade.transaction_id or "missing", other)
             why = "refunded in the shop, and paid by another transaction at the gateway"
-            return OpenCase(CaseKind.PAID_AFTER_REFUND, why, (fact, _amount(answer.trade, order)))
+            return OpenCase(CaseKind.PAID_AFTER_REFUND, why, (fact, amount_of(answer.trade, order)))
     return Done("the shop has it refunded")
 
 
-def _gone(question: _Question, answer: Usable) -> Decision:
+def _gone(question: Question, answer: Usable) -> Decision:
     match answer:
         case Paid(trade):
             fact = Fact("order", f"paid {trade.amount}, transaction {trade.transaction_id}", "no such row")
@@ -258,7 +250,7 @@ def _gone(question: _Question, answer: Usable) -> Decision:
             assert_never(answer)
 
 
-def _unknown(question: _Question, answer: Usable, problem: str) -> Decision:
+def _unknown(question: Question, answer: Usable, problem: str) -> Decision:
     match answer:
         case Paid(trade):
             fact = Fact("order", f"paid {trade.amount}, transaction {trade.transaction_id}", problem)
@@ -273,13 +265,13 @@ def _unknown(question: _Question, answer: Usable, problem: str) -> Decision:
             assert_never(answer)
 
 
-def _confirm(question: _Question, order: Order, trade: Trade) -> Decision:
+def _confirm(question: Question, order: Order, trade: Trade) -> Decision:
     return confirm(question.subject, order, trade, question.history, question.policy, question.now)
 
 
-def _closing(question: _Question, order: Order) -> Decision:
+def _closing(question: Question, order: Order) -> Decision:
     history = question.history
-    if case := _paid_once(question, order):
+    if case := closed_after_paid(question, order):
         return case
     if not question.policy.closes_orders:
         return Stop("closed at the gateway, unpaid")
@@ -293,20 +285,11 @@ def _closing(question: _Question, order: Order) -> Decision:
     return CloseOrder("every attempt is closed at its gateway, unpaid")
 
 
-def _paid_once(question: _Question, order: Order) -> OpenCase | None:
-    """Take a close after a payment for what it is: Alipay calls a refunded trade closed, too (gateways.md 1.5)."""
-    if question.history.last_verified not in {Paid.__name__, Refunded.__name__}:
-        return None
-    kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
-    fact = Fact("state", "closed, and paid when asked before", order.state.value)
-    return OpenCase(kind, "paid when asked before, and closed at the gateway now: refunded, it seems", (fact,))
-
-
 # -------------------------------------------------------------------------------------------------------------- waiting
 
 
 def _wait_or_close(
-    question: _Question, answer: Unpaid | NotCreated, why: str, pace: Pace = Pace.AGES
+    question: Question, answer: Unpaid | NotCreated, why: str, pace: Pace = Pace.AGES
 ) -> AskAgain | AskAt | Stop | CloseTrade:
     """Wait; where that would end at the last age, close what can be closed at the gateway, or say why it cannot be."""
     decision = _wait(question, answer, why, pace)
@@ -323,15 +306,15 @@ def _wait_or_close(
     return CloseTrade(decision.why)
 
 
-def _outlast(question: _Question, why: str) -> AskAt | Stop:
+def _outlast(question: Question, why: str) -> AskAt | Stop:
     """Ask on for some days where the gateway would not close: a payment may be under way. Less often each time."""
-    since_last_age = _age(question) - question.policy.ages[-1]
+    since_last_age = question.age - question.policy.ages[-1]
     if since_last_age > OUTLAST_REFUSAL_FOR:
         return Stop(why)
     return AskAt(question.now + max(OUTLAST_REFUSAL_FIRST, since_last_age), why)
 
 
-def _wait(question: _Question, answer: Usable, why: str, pace: Pace = Pace.AGES) -> AskAgain | Stop:
+def _wait(question: Question, answer: Usable, why: str, pace: Pace = Pace.AGES) -> AskAgain | Stop:
     if _next_age(question.subject, question.policy, question.asked_at, question.now, pace) is not None:
         return AskAgain(why, pace)
     if isinstance(answer, NotCreated) and question.history.channel_in_doubt:
@@ -345,39 +328,20 @@ def _next_age(subject: Subject, policy: Policy, asked_at: datetime, now: datetim
     return next_ask(attempt.created_at, asked_at, now, jittered(ages, attempt.out_trade_no, policy.ages[0]))
 
 
-def _unanswered(question: _Question, why: str) -> Decision:
+def _unanswered(question: Question, why: str) -> Decision:
     """Ask again soon; no age is used up. Past its last age somebody is told, and it is asked on.
 
     Where closing was begun, and not refused, its last age has been answered: only what became of the trade is missing.
     """
     is_closed_or_closing = question.history.close_begun and not question.history.close_refused
-    if _is_past_last_age(question) and not is_closed_or_closing:
+    if question.is_past_last_age and not is_closed_or_closing:
         return OpenCase(CaseKind.UNANSWERED, f"no usable answer at its last age; the last was: {why}", (), Pace.SOON)
     return AskAgain(why, Pace.SOON)
 
 
-def _untrusted(question: _Question, why: str) -> Decision:
+def _untrusted(question: Question, why: str) -> Decision:
     if question.history.untrusted_run >= question.policy.untrusted_limit:
         why = f"answers that prove nothing, one after another: {why}"
-        pace = Pace.PROBE if _is_past_last_age(question) else Pace.SOON
-        return _unless_answered(question, OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), pace))
+        pace = Pace.PROBE if question.is_past_last_age else Pace.SOON
+        return unless_answered(question, OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), pace))
     return _unanswered(question, why)
-
-
-def _unless_answered(question: _Question, case: OpenCase) -> OpenCase | Stop:
-    """Ask on, once a day, about what cannot be known past its last age; not when a person has answered it."""
-    answered = digest_of(case.kind, case.facts) in question.history.resolved
-    return Stop(f"{case.why}; a person has looked at it") if answered and _is_past_last_age(question) else case
-
-
-def _is_past_last_age(question: _Question) -> bool:
-    return _age(question) >= question.policy.ages[-1]
-
-
-def _age(question: _Question) -> timedelta:
-    return question.now - question.subject.attempt.created_at
-
-
-def _amount(trade: Trade, order: Order) -> Fact:
-    theirs = str(trade.amount) if trade.amount else "missing"
-    return Fact("amount", theirs, str(order.amount), agrees=trade.amount == order.amount)

@@ -3,7 +3,8 @@
 Two steps. From the fiftieth NotCreated in a row on, no watch of the channel ends on such an answer: that costs an ask
 a day, and holds at once. A person is told when it has lasted an hour: the first walk over a shop with many pages that
 nobody opened begins with such a run, too, and within minutes comes upon one that somebody did. What ends it is proof
-alone: a verified answer about one of our numbers. Both are kept as marks, so that `run --once` comes to the second.
+alone: a verified answer about one of our numbers. All of it is kept as marks, so that one `run --once` after the other
+comes to both steps.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ SAID_MARK: Final = "channel.in_doubt."
 """Of a doubt that a person was told of: since when."""
 BEGUN_MARK: Final = "channel.all_not_created."
 """Of one that has begun: since when."""
+RUN_MARK: Final = "channel.not_created_run."
+"""Of one that has not: how many there were in a row."""
+KEPT_EVERY: Final = 10
+"""A process that is killed forgets fewer than so many."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,8 @@ class Doubt:
     """When it began; None while there is none."""
     is_said: bool = False
     _run: int = 0
+    _kept: int = 0
+    """The run as the ledger has it."""
 
     async def restore(self, ledger: Ledger, channel: ChannelName) -> None:
         """Take up what an earlier leader left."""
@@ -54,6 +61,15 @@ class Doubt:
         begun = said or await ledger.mark(BEGUN_MARK + channel)
         self.since = datetime.fromisoformat(begun) if begun else None
         self.is_said = bool(said)
+        kept = int(await ledger.mark(RUN_MARK + channel) or 0)
+        if kept != self._kept:  # another process has led meanwhile
+            self._run = self._kept = kept
+
+    async def keep(self, ledger: Ledger, channel: ChannelName) -> None:
+        """Leave the run to whoever leads next."""
+        if self._run != self._kept:
+            await ledger.set_mark(RUN_MARK + channel, str(self._run))
+            self._kept = self._run
 
     async def hear(
         self, channel: ChannelName, number: str, reply: Reply, ledger: Ledger, clock: Clock, events: Events
@@ -66,6 +82,7 @@ class Doubt:
             case Paid() | Refunded() | Unpaid() | Closed() | Unrecognised():
                 if reply.verified:
                     self._run = 0
+                    await self.keep(ledger, channel)
                     await self._end(channel, f"{number} is known: {name_of(reply.answer)}", ledger, clock, events)
             case Unavailable() | Throttled() | Untrusted() | Misconfigured() | Rejected():
                 pass
@@ -77,6 +94,8 @@ class Doubt:
         if self.since is None and self._run >= NOT_CREATED_RUN:
             self.since = now
             await ledger.set_mark(BEGUN_MARK + channel, now.isoformat())
+        elif self.since is None and self._run >= self._kept + KEPT_EVERY:
+            await self.keep(ledger, channel)
         if self.since is None or self.is_said or now - self.since < SAID_AFTER:
             return
         await ledger.set_mark(SAID_MARK + channel, self.since.isoformat())

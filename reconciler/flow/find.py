@@ -96,7 +96,8 @@ class Finder:
         found = await self._go_through(await context.shop.before(since), since)
         await context.ledger.set_mark(WALKED_MARK, now.isoformat())
         if await QuickMark.read(context.ledger) is None:
-            await QuickMark(from_=newest, seen=newest, seen_at=now).keep(context.ledger)
+            from_ = await context.shop.before(now - self._policy.overlap)  # who orders now may commit in two minutes
+            await QuickMark(from_=from_, seen=newest, seen_at=now).keep(context.ledger)
         self._policy = replace(self._policy, since=None)
         return found
 

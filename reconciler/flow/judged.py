@@ -85,15 +85,20 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
 
 
 def _last_verified(item: Judged) -> str | None:
-    """Name what the gateway last said of the trade, for sure; None where that stays. Nothing makes a payment unsaid."""
+    """Name what the gateway last said of the trade, for sure; None where that stays.
+
+    Nothing makes a payment unsaid, and no payment a refund.
+    """
     reply = item.reply
     if reply is None or not reply.verified:
         return None
+    known = item.history.last_verified
     match reply.answer:
-        case Paid() | Refunded():
+        case Refunded():
             return name_of(reply.answer)
+        case Paid():
+            return None if known == Refunded.__name__ else name_of(reply.answer)
         case Unpaid() | NotCreated() | Closed():
-            known = item.history.last_verified
             return None if known in {Paid.__name__, Refunded.__name__} else name_of(reply.answer)
         case Unavailable() | Throttled() | Untrusted() | Misconfigured() | Rejected() | Unrecognised():
             return None

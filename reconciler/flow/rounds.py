@@ -134,6 +134,8 @@ class Rounds:
         try:
             await together(self._ask_all_due(Asker(context, channel), due_by) for channel in self.channels)
             await context.deliveries.finish()
+            for channel in self.channels:
+                await channel.doubt.keep(context.ledger, channel.name)
         finally:
             await context.deliveries.drop()
         return True
@@ -267,15 +269,18 @@ class Rounds:
     async def _keep_finding(self) -> None:
         finder = Finder(self.context, self.find, self._steps)
         while not self._stop.rings:
+            walks, self._walk_wanted = self._walk_wanted, False  # who wants one from here on wants another
             try:
-                walks = self._walk_wanted
                 new = await (finder.walk() if walks else finder.quick())
             except ReplicaUnavailable as away:
+                self._walk_wanted |= walks
                 await self._find_later(away)
                 continue
-            if self._walk_wanted:
+            except BaseException:
+                self._walk_wanted |= walks
+                raise
+            if walks:
                 await learn(self.context)
-            self._walk_wanted = False
             self._away.over(ReplicaUnavailable, ShopUnavailable, LedgerUnavailable)
             self._beat()
             self.found_at = self.context.clock.now()

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.databases import ALIASES, SERVERS, Access, AccessError, Pool, Server, limits
+from reconciler.databases.sqlite import ClosingConnection
 from reconciler.domain.personal import without_persons
 from reconciler.ports import LedgerUnavailable
 
@@ -170,7 +171,7 @@ def _sqlite_engine(url: URL, begin: str, size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         hide_parameters=True,
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S, "factory": ClosingConnection},
     )
 
     def prepare(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 # SQLAlchemy's adapter has no public type

@@ -6,7 +6,7 @@ import typer
 
 from reconciler.cli.cases.handling import approve, reopen, resolve, snooze
 from reconciler.cli.cases.listing import list_, show
-from reconciler.cli.common import Config
+from reconciler.cli.common import AsJson, Config
 
 __all__ = ["cases"]
 
@@ -14,10 +14,10 @@ cases = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
 @cases.callback()
-def cases_(context: typer.Context, *, config: Config = None) -> None:
+def cases_(context: typer.Context, *, config: Config = None, json: AsJson = False) -> None:
     """List the open cases; `show ID` has one with its facts."""
     if context.invoked_subcommand is None:
-        list_(config=config)
+        list_(config=config, json=json)
 
 
 cases.command("list")(list_)

@@ -6,6 +6,7 @@ A place on the line is the tuple of raw values there: `(key,)`, or `(created_at,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,12 +51,23 @@ class Axis:
 
     def after(self, place: Place) -> tuple[ColumnElement[bool], ...]:
         """Keep what comes after a place; the leading column is always a plain range, for the index."""
-        if place is None:
-            return ()
         if len(self.columns) == 1:
-            return (self.key.sql > bound(place[0]),)
+            return () if place is None else (self.key.sql > bound(place[0]),)
+        if place is None:
+            return (self.columns[0].sql.is_not(None),)  # a row without a time has no place here, not even a last one
         time, key = (column.sql for column in self.columns)
         return (time >= bound(place[0]), or_(time > bound(place[0]), key > bound(place[1])))
+
+    def knows(self, place: Place) -> bool:
+        """Whether a place may be one of this line: what was kept may be another mapping's, or another version's."""
+        if place is None:
+            return True
+        if len(place) != len(self.columns) or None in place:
+            return False
+        return all(
+            isinstance(value, datetime) or column.kind is not Kind.MOMENT or column.is_loose
+            for column, value in zip(self.columns, place, strict=True)
+        )
 
     def until(self, place: Place) -> tuple[ColumnElement[bool], ...]:
         """Keep what comes at or before a place."""

@@ -79,7 +79,7 @@ class Walk:
         self, connection: AsyncConnection, after: Position, limit: int, known: Collection[Glimpse] = ()
     ) -> Page:
         """Read the next candidates that are not known: `limit` at most, and fewer where they are sparse."""
-        places = _read(after)
+        places = self._read(after)
         limit = max(1, min(limit, PAGE_ROWS_MAX))
         if not places.orders_done:
             rows, following = await self._order_rows(connection, places, limit, known)
@@ -107,10 +107,18 @@ class Walk:
         if not values:
             return Page((), None)
         limit = max(1, min(limit, PAGE_ROWS_MAX))
-        rows, following = await self._stretch(connection, replace(_read(after), attempts=None), limit, values)
+        rows, following = await self._stretch(connection, replace(self._read(after), attempts=None), limit, values)
         # a collation may let through more than was asked for
         found = tuple(Found(read.row) for read in rows if read.row.status in statuses)
         return Page(found, None if following is None else _written(following))
+
+    def _read(self, position: Position) -> _Places:
+        """Read a position; one that is none of this walk's is the beginning."""
+        places = _read(position)
+        known = self._orders.knows(places.orders) and self._orders.knows(places.reach)
+        if self._attempts is not None:
+            known = known and self._attempts.knows(places.attempts)
+        return places if known else _Places(None, None)
 
     async def _order_rows(
         self, connection: AsyncConnection, places: _Places, limit: int, known: Collection[Glimpse]

@@ -206,7 +206,10 @@ WORLDS = st.builds(
 @settings(max_examples=2000, deadline=None, database=None)
 @given(WORLDS)
 def test_a_trade_is_closed_where_all_of_it_holds_and_nowhere_else(world: World) -> None:
-    """Configured and enforcing, verified unpaid about this number, at the last age, never told before, and readable."""
+    """Configured and enforcing, verified unpaid about this number, at the last age, never told before, and readable.
+
+    And never paid, as far as its gateway has said, where the shop still waits.
+    """
     jitter = timedelta(seconds=60)
     known = world.readable and world.state in {OrderState.PENDING, OrderState.CLOSED, OrderState.PAID}
     may = (
@@ -216,6 +219,7 @@ def test_a_trade_is_closed_where_all_of_it_holds_and_nowhere_else(world: World) 
         and world.verified
         and not world.history.close_outcome
         and known
+        and (world.history.last_verified != "Paid" or world.state is OrderState.PAID)
     )
     closes = isinstance(world.decide(), CloseTrade)
     age = timedelta(seconds=world.age_s)

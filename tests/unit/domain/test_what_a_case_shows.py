@@ -79,6 +79,18 @@ CASES: dict[str, tuple[Change, str, CaseKind, tuple[Fact, ...]]] = {
         CaseKind.REFUND_UNCLEAR,
         (Fact("state", "closed, and paid when asked before", "closed"),),
     ),
+    "paid, by an answer older than its refund": (
+        lambda s: s.with_history(last_verified="Refunded"),
+        "Paid",
+        CaseKind.REFUNDED_WHILE_PENDING,
+        (AMOUNT,),
+    ),
+    "paid, and not paid since": (
+        lambda s: s.with_history(last_verified="Paid").at_age(timedelta(days=3)),
+        "Unpaid",
+        CaseKind.NEEDS_REVIEW,
+        (Fact("state", "not paid, and paid when asked before", "pending"),),
+    ),
     "paid twice": (
         lambda s: s.in_state("paid, other"),
         "Paid",

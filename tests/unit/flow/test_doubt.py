@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.answer import Answer, Closed, NotCreated, Paid, Refunded, Trade, Unpaid, Unrecognised
+from reconciler.domain.answer import Answer, Closed, NotCreated, Paid, Refunded, Reply, Trade, Unpaid, Unrecognised
 from reconciler.events.trouble import ChannelBeyondDoubt, ChannelInDoubt
-from reconciler.flow.doubt import NOT_CREATED_RUN, SAID_AFTER, SAID_MARK
+from reconciler.flow.doubt import KEPT_EVERY, NOT_CREATED_RUN, SAID_AFTER, SAID_MARK, Doubt
 from reconciler.flow.rounds import Rounds
 from reconciler.testing.clock import ManualClock
 from tests.unit.flow.bench import ALIPAY, CNY_99, NOON, Bench
@@ -97,6 +97,38 @@ async def test_passes_of_a_cron_job_come_to_tell_it_too_and_only_one_of_them_doe
     rounds = await bench.once(bench.process())
     assert not rounds.channels[0].in_doubt
     assert len(bench.events.of(ChannelBeyondDoubt)) == 1
+
+
+async def test_small_passes_of_a_cron_job_come_to_a_run_together(bench: Bench) -> None:
+    for passes in range(1, 20):
+        unknown(bench, 7, 7 * passes)
+        rounds = await bench.once(bench.process())
+        assert rounds.channels[0].in_doubt is (7 * passes >= NOT_CREATED_RUN)
+    assert await still_open(bench, rounds) >= 7 * 19 - NOT_CREATED_RUN - 7
+
+
+async def test_a_known_number_begins_the_run_anew_for_later_passes(bench: Bench) -> None:
+    unknown(bench, NOT_CREATED_RUN - 1)
+    await bench.once(bench.process())
+    bench.order("known", minutes=OLD)
+    bench.gateway().will_answer("Nknown", Unpaid(Trade("Nknown")))
+    await bench.once(bench.process())
+    unknown(bench, NOT_CREATED_RUN - 1, 100)
+    assert not (await bench.once(bench.process())).channels[0].in_doubt
+
+
+async def test_a_killed_process_forgets_little_of_a_run(bench: Bench) -> None:
+    bench.clock = ManualClock(NOON)
+    unknown(bench, NOT_CREATED_RUN - 1)
+    running = asyncio.create_task((rounds := bench.process()).run())
+    await bench.pass_time(60)
+    running.cancel()
+    after = Doubt()
+    await after.restore(rounds.context.ledger, ALIPAY)
+    nobodys = Reply(NotCreated(), False, bench.clock.now(), bench.clock.now())
+    for _ in range(KEPT_EVERY):
+        await after.hear(ALIPAY, "N", nobodys, rounds.context.ledger, bench.clock, bench.events)
+    assert after.since is not None
 
 
 @pytest.mark.parametrize(

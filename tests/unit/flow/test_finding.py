@@ -105,6 +105,18 @@ async def test_a_row_that_is_committed_late_is_met_within_a_round_of_looks(bench
         assert looks.shop.met[key] >= 1
 
 
+async def test_a_row_that_is_committed_late_is_met_by_the_first_looks_of_a_new_ledger_too(bench: Bench) -> None:
+    """The shop was busy before we came: what began to be written a minute before the first walk is not its business."""
+    bench.order("before", minutes=1.5)
+    bench.order("late", minutes=1)
+    held = bench.table.rows.pop(OrderKey("late"))
+    bench.order("meanwhile", minutes=0.5)
+    looks = Looks(bench, FindPolicy())
+    await looks.begin()
+    bench.table.rows[OrderKey("late")] = held
+    assert sum([await looks.look() for _ in range(LOOKS_A_ROUND)]) == 1
+
+
 async def test_who_looks_seldom_steps_back_each_time(bench: Bench) -> None:
     looks = Looks(bench, FindPolicy(overlap=timedelta(seconds=2 * EVERY_S)))
     await looks.begin()

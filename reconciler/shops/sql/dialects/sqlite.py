@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.type_api import TypeEngine
 
 from reconciler.databases import Access, AccessError, limits
+from reconciler.databases.sqlite import ClosingConnection
 from reconciler.ports import ShopUnavailable
 from reconciler.shops.sql.columns import (
     Column,
@@ -96,7 +97,7 @@ class SqliteDialect:
             ),
             pool_size=POOL.size,
             hide_parameters=True,
-            connect_args={"timeout": limits.BUSY_TIMEOUT_S, "isolation_level": None},
+            connect_args={"timeout": limits.BUSY_TIMEOUT_S, "isolation_level": None, "factory": ClosingConnection},
         )
         _watch_file(engine, path)
         sqlalchemy.event.listen(engine.sync_engine, "connect", _prepare)

@@ -1,0 +1,51 @@
+"""What a gateway says now against what it said, for sure, of the same trade before.
+
+A signature does not tell how old an answer is: it may be a replay, or come from a copy of the gateway's that lags
+behind. So from an answer that contradicts an earlier one nothing follows but that a person must look at it.
+"""
+
+from __future__ import annotations
+
+from reconciler.domain.answer import NotCreated, Paid, Refunded, Trade, Unpaid, name_of
+from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.decision import AskAt, OpenCase, Pace, Stop
+from reconciler.domain.order import Order, OrderState
+from reconciler.domain.question import Question, amount_of, unless_answered
+from reconciler.domain.schedule import RETRY_MAX
+
+
+def closed_after_paid(question: Question, order: Order) -> OpenCase | None:
+    """Take a close after a payment for what it is: Alipay calls a refunded trade closed, too (gateways.md 1.5)."""
+    if question.history.last_verified not in {Paid.__name__, Refunded.__name__}:
+        return None
+    kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
+    fact = Fact("state", "closed, and paid when asked before", order.state.value)
+    return OpenCase(kind, "paid when asked before, and closed at the gateway now: refunded, it seems", (fact,))
+
+
+def paid_after_refunded(question: Question, order: Order, trade: Trade) -> OpenCase | None:
+    """Take a payment for what it is where the same trade was refunded when asked before: an old answer.
+
+    It may be a replay, or a gateway's copy that lags behind. No trade goes from refunded back to paid.
+    """
+    if question.history.last_verified != Refunded.__name__:
+        return None
+    kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
+    why = "refunded when asked before, and paid by an answer of now: that one is old, it seems"
+    return OpenCase(kind, why, (amount_of(trade, order),))
+
+
+def unpaid_after_paid(question: Question, order: Order, answer: Unpaid | NotCreated) -> AskAt | OpenCase | Stop | None:
+    """Take "not paid" for what it is where the same trade was paid when asked before: an old answer, or a lie.
+
+    A payment whose order has not been moved yet (its callback is waited for, settling is stopped, the shop's code does
+    not answer) is asked about again soon, and past its last age somebody is told: it is never given up for that.
+    """
+    history = question.history
+    if history.last_verified != Paid.__name__ or history.open_cases - {CaseKind.NEEDS_REVIEW}:
+        return None
+    why = f"paid when asked before, and {name_of(answer)} now: that answer is old, or the payment was taken back"
+    if not question.is_past_last_age:
+        return AskAt(question.now + RETRY_MAX, why)
+    fact = Fact("state", "not paid, and paid when asked before", order.state.value)
+    return unless_answered(question, OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,), Pace.PROBE))
