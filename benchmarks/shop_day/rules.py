@@ -165,9 +165,14 @@ def ours() -> tuple[Rule, ...]:
     learned = ((share, learned_ages(seen, share, DEFAULT_AGES[-1])) for share in PER_ORDER)
     return (
         Ours("ours, as shipped"),
-        *(Ours(f"ours, {listed}", AskSettings(ages=listed.split()).ages) for listed in LISTS),
+        *(Ours(f"ours, {listed}", _ages(listed)) for listed in LISTS),
         *(Ours(f"ours, learned, {share:g} an order", ages) for share, ages in learned if ages),
     )
+
+
+def _ages(listed: str) -> tuple[timedelta, ...]:
+    """Read a list as the configuration does."""
+    return AskSettings.model_validate({"ages": listed.split()}).ages
 
 
 def payments_of(days: Sequence[Sequence[OrderOfDay]]) -> Payments:

@@ -20,7 +20,7 @@ class ClosingConnection(sqlite3.Connection):
         self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
 
     def cursor(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 # as sqlite3 has it
-        """Give a cursor, and remember it."""
+        """Give a cursor, and remember it. The shortcut `execute` makes others: SQLAlchemy does not take it."""
         cursor = super().cursor(*arguments, **named)
         self._cursors.add(cursor)
         return cursor

@@ -62,12 +62,11 @@ class Axis:
         """Whether a place may be one of this line: what was kept may be another mapping's, or another version's."""
         if place is None:
             return True
-        if len(place) != len(self.columns) or None in place:
+        if len(place) != len(self.columns) or None in place or "None" in place:
             return False
-        return all(
-            isinstance(value, datetime) or column.kind is not Kind.MOMENT or column.is_loose
-            for column, value in zip(self.columns, place, strict=True)
-        )
+        first, column = place[0], self.columns[0]
+        needed = int if self.is_by_key else datetime if column.kind is Kind.MOMENT else object
+        return column.is_loose or isinstance(first, needed)
 
     def until(self, place: Place) -> tuple[ColumnElement[bool], ...]:
         """Keep what comes at or before a place."""

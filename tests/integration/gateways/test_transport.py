@@ -246,6 +246,14 @@ async def test_plain_http_goes_to_loopback_only(url: str) -> None:
         await sent(url)
 
 
+async def test_a_connection_that_ends_within_the_headers_tells_nothing_of_them() -> None:
+    """They hold what others must not read: the cookies of a shop's own code."""
+    async with serving(always(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=SECRET\r\nX-A: b", close=True)) as url:
+        with pytest.raises(TransportFailure) as failed:
+            await sent(url)
+    assert str(failed.value) == "the connection was closed before the answer was complete"
+
+
 async def test_a_closed_transport_says_so() -> None:
     transport = Transport()
     await transport.close()

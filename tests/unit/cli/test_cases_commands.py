@@ -172,6 +172,16 @@ def test_listing_loads_no_http_no_cryptography_and_not_the_flow(configured: Path
     assert not others & set(names)
 
 
+def test_cases_alone_prints_what_cases_list_does(configured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_case(configured, ended=False)
+    printed = []
+    for words in (["cases"], ["cases", "list"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--config", str(configured), "--json"])
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != ""
+
+
 READING = (
     ["cases", "list"],
     ["cases", "show", "1"],

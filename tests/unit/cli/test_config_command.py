@@ -82,3 +82,18 @@ def test_each_driver_has_a_file_with_hashes_at_the_version_that_was_tested(schem
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert [each.partition(">")[0] for each in extras[extra]] == [server.driver]
     assert command.PINNED[scheme] == f"requirements/{extra}.txt", "as the Makefile names it"
+
+
+@pytest.mark.parametrize("secret", ["short", "whsec_c2hvcnQ=", "whsec_!!!!"])
+def test_a_webhook_secret_that_nothing_can_be_signed_with_is_named(
+    tmp_path: Path, keys: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(configured(tmp_path, keys, shop="sqlite:///shop.db"))
+    (tmp_path / "secret").write_text(secret)
+    with path.open("a") as file:
+        file.write('\n[settle]\nby = "webhook"\n[settle.webhook]\nurl = "https://shop.example/paid"\n')
+        file.write(f'secret = "file:{tmp_path}/secret"\n')
+    assert checked(str(path)) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"At settle.webhook.secret: file:{tmp_path}/secret ")
+    assert secret not in shown.err

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.domain.answer import Answer, NotCreated, Paid, Refunded, Trade, Unpaid
 from reconciler.domain.case import CaseKind
-from reconciler.domain.order import OrderState
+from reconciler.domain.order import OrderKey, OrderState
 from reconciler.testing.clock import ManualClock
 from tests.unit.flow.bench import CNY_99, NOON, Bench
 
@@ -26,6 +26,10 @@ def paid(bench: Bench, ago: timedelta = timedelta(seconds=1)) -> Paid:
     return Paid(Trade("N1", "T1", CNY_99, bench.clock.now() - ago))
 
 
+def state_of(bench: Bench) -> OrderState:
+    return bench.table.rows[OrderKey("1")].state
+
+
 @pytest.mark.parametrize("denial", [Unpaid(Trade("N1")), NotCreated()], ids=lambda answer: type(answer).__name__)
 async def test_a_payment_that_waited_for_its_callback_and_was_denied_since_comes_to_a_person(
     bench: Bench, denial: Answer
@@ -39,12 +43,12 @@ async def test_a_payment_that_waited_for_its_callback_and_was_denied_since_comes
     await bench.once(rounds)
     (case,) = await rounds.context.ledger.cases()
     assert case.kind is CaseKind.NEEDS_REVIEW
-    assert bench.table.rows["1"].state is OrderState.PENDING
+    assert state_of(bench) is OrderState.PENDING
 
     await bench.clock.advance(86_500)
     bench.gateway().will_answer("N1", paid(bench, timedelta(minutes=1)))
     await bench.once(rounds)
-    assert bench.table.rows["1"].state is OrderState.PAID, "said again, it settles"
+    assert state_of(bench) is OrderState.PAID, "said again, it settles"
     assert not await rounds.context.ledger.cases(), "and ends the case by itself"
 
 
@@ -57,6 +61,6 @@ async def test_a_refund_is_not_forgotten_however_often_an_old_payment_is_played(
         bench.gateway().will_answer("N1", earlier)
         await bench.clock.advance(3600)
         await bench.once(rounds)
-    assert bench.table.rows["1"].state is OrderState.PENDING
+    assert state_of(bench) is OrderState.PENDING
     (case,) = await rounds.context.ledger.cases()
     assert case.kind is CaseKind.REFUNDED_WHILE_PENDING

@@ -100,6 +100,7 @@ async def test_passes_of_a_cron_job_come_to_tell_it_too_and_only_one_of_them_doe
 
 
 async def test_small_passes_of_a_cron_job_come_to_a_run_together(bench: Bench) -> None:
+    rounds = bench.process()
     for passes in range(1, 20):
         unknown(bench, 7, 7 * passes)
         rounds = await bench.once(bench.process())

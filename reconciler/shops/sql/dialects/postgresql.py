@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, cast, types
+from sqlalchemy import ColumnElement, cast, event, types
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.type_api import TypeEngine
 
 from reconciler.databases import Access, Postgresql
 from reconciler.databases.postgresql import state_of
 from reconciler.shops.sql.columns import Column, Kind, bound, declared_as, kind_of, length_of, members_of
 from reconciler.shops.sql.dialects.dialect import POOL, LockStatements
+from reconciler.shops.sql.dialects.postgresql_times import read_every_time
 
 _REFUSING = ("22", "23", "44", "P0001")
 """Data, integrity, WITH CHECK OPTION, RAISE of a trigger: to SQLAlchemy a mere error, those of data and RAISE."""
@@ -64,7 +66,13 @@ class PostgresqlDialect(Postgresql):
 
     def open(self, url: URL, access: Access) -> AsyncEngine:
         """Build the engine."""
-        return self.connect(url, access, POOL)
+        engine = self.connect(url, access, POOL)
+
+        def prepare(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 # SQLAlchemy's adapter has no public type
+            connection.run_async(read_every_time)
+
+        event.listen(engine.sync_engine, "connect", prepare)
+        return engine
 
     def is_refusal(self, error: DBAPIError) -> bool:
         """Tell by the state."""
