@@ -55,7 +55,8 @@ class Alerting:
 async def kept_up(what: str, work: Callable[[], Awaitable[None]], events: Events, clock: Clock) -> None:
     """Do work that ends with its task alone; a fault of it is logged, and a minute later it is begun again.
 
-    Who tells people must not end in silence: one case that cannot be put into words would keep all others untold.
+    Nothing that keeps the rounds company ends in silence: one case that cannot be put into words would keep all others
+    untold, and one row that breaks the audit the whole shop unaudited.
     """
     while True:
         try:

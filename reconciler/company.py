@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 from reconciler.alerting import Alerting, kept_up
 from reconciler.control.keeper import ControlKeeper
-from reconciler.events.running import TurnFailed
 from reconciler.events.trouble import HttpUnavailable, LedgerHead, LedgerPruned
 from reconciler.figures import Figures
 from reconciler.flow.audit import Auditor, AuditPolicy
@@ -48,35 +46,31 @@ class Company:
     @contextlib.asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
         """Keep all of it up for as long as the block runs."""
-        keepers = {
-            "calendar": self._calendar().keep(),
-            "figures": self._figures().keep(),
-            "audit": self._audit(),
-            "processing limits": self._look_at_stays(),
-            "unusual hours": self._look_for_the_unusual(),
-            "control socket": ControlKeeper(self._assembly, self._events, self._clock).keep(),
-            "http": self._listen(),
-            "cases to people": self._tell_of_cases(),
+        alerting, notify = self._alerting, self._notify
+        control = ControlKeeper(self._assembly, self._events, self._clock)
+        keepers: dict[str, Callable[[], Awaitable[None]]] = {
+            "calendar": lambda: self._calendar().keep(),
+            "figures": lambda: self._figures().keep(),
+            "audit": self._audit,
+            "processing limits": self._look_at_stays,
+            "unusual hours": self._look_for_the_unusual,
+            "control socket": control.keep,
+            "http": self._listen,
+            "alerts": self._tell_of_cases,
         }
-        if self._alerting.heartbeat is not None:
-            keepers["heartbeat"] = self._alerting.heartbeat.keep(lambda: self._assembly.rounds.beat)
-        if self._notify.watchdog_every_s is not None:
-            keepers["watchdog"] = self._feed_the_watchdog(self._notify.watchdog_every_s)
-        tasks = [asyncio.create_task(self._kept(name, keeper)) for name, keeper in keepers.items()]
+        if (heartbeat := alerting.heartbeat) is not None:
+            keepers["heartbeat"] = lambda: heartbeat.keep(lambda: self._assembly.rounds.beat)
+        if (every_s := notify.watchdog_every_s) is not None:
+            keepers["watchdog"] = lambda: self._feed_the_watchdog(every_s)
+        tasks = [
+            asyncio.create_task(kept_up(name, keeper, self._events, self._clock)) for name, keeper in keepers.items()
+        ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _kept(self, name: str, keeper: Coroutine[object, object, None]) -> None:
-        """Run one of them; orders are looked after without it, but its end is not passed over."""
-        try:
-            await keeper
-        except Exception as fault:  # noqa: BLE001 # logged with its traceback; the rounds go on
-            what = f"{name}: {type(fault).__name__}: {fault}"
-            self._events.emit(TurnFailed(what=what, order_nos="", traceback=traceback.format_exc()))
 
     def _figures(self) -> Figures:
         assembly = self._assembly
@@ -163,7 +157,7 @@ class Company:
         post, voice = self._alerting.post, self._alerting.voice
         teller = CaseTeller(self._assembly.ledger, post, voice, self._clock)
         rounds = self._assembly.rounds
-        await kept_up("alerts", lambda: teller.keep(lambda: rounds.leading), self._events, self._clock)
+        await teller.keep(lambda: rounds.leading)
 
     async def _feed_the_watchdog(self, every_s: float) -> None:
         """Feed it for as long as the rounds show signs of life: a loop that hangs is killed, and comes back."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -17,21 +18,32 @@ MISFIRE_GRACE_S = 3600
 Job = Callable[[], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class _Entry:
+    """A job, and when it is due: by the monotonic clock, which nobody sets."""
+
+    interval: timedelta
+    job: Job
+    name: str
+    due_s: float
+
+
 class Calendar:
     """Runs jobs at their intervals, each at most once at a time.
 
     APScheduler stalls when the wall clock is set back (seen in 3.11.3): `keep` schedules everything anew whenever
-    wall time and monotonic time part by more than a second.
+    wall time and monotonic time part by more than a second. What a job has waited by then is not lost: a clock that is
+    stepped every hour would keep it from ever being run.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._jobs: list[tuple[timedelta, Job, str]] = []
+        self._entries: list[_Entry] = []
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     def every(self, interval: timedelta, job: Job, name: str) -> None:
         """Run `job` each `interval`, the first time one interval from now."""
-        self._jobs.append((interval, job, name))
+        self._entries.append(_Entry(interval, job, name, self._clock.monotonic() + interval.total_seconds()))
 
     async def keep(self) -> None:
         """Run the jobs until cancelled."""
@@ -52,12 +64,19 @@ class Calendar:
 
     def _schedule(self) -> None:
         self._scheduler.remove_all_jobs()
-        for interval, job, name in self._jobs:
+        for entry in self._entries:
+            left_s = max(0.0, entry.due_s - self._clock.monotonic())
             self._scheduler.add_job(
-                job,
-                IntervalTrigger(seconds=interval.total_seconds(), timezone="UTC"),
-                name=name,
+                self._run,
+                IntervalTrigger(seconds=entry.interval.total_seconds(), timezone="UTC"),
+                [entry],
+                name=entry.name,
+                next_run_time=datetime.now(UTC) + timedelta(seconds=left_s),  # the scheduler's own clock
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=MISFIRE_GRACE_S,
             )
+
+    async def _run(self, entry: _Entry) -> None:
+        entry.due_s = self._clock.monotonic() + entry.interval.total_seconds()
+        await entry.job()

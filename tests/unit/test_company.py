@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Never
 
 import pytest
 
+from reconciler.alerting import AGAIN_S
 from reconciler.company import Company
+from reconciler.events.running import TurnFailed
 from reconciler.events.trouble import LedgerPruned
 from reconciler.flow.clock_off import ClockOff
 from reconciler.ops.metrics import Metrics
@@ -61,3 +64,31 @@ async def test_a_ledger_that_is_away_is_tidied_another_day() -> None:
     events = RecordingEvents()
     await company_of(Ledger(LedgerUnavailable("away")), events)._prune()
     assert events.events == []
+
+
+async def test_a_keeper_that_meets_a_fault_goes_on_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, events, turns = ManualClock(NOW), RecordingEvents(), 0
+    company = company_of(Ledger(), events)
+    company._clock = clock
+
+    async def breaks() -> Never:
+        nonlocal turns
+        turns += 1
+        raise OverflowError("a row that nobody thought of")
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    for keeper in ("_look_at_stays", "_look_for_the_unusual", "_listen", "_tell_of_cases"):
+        monkeypatch.setattr(company, keeper, waits)
+    monkeypatch.setattr(company, "_audit", breaks)
+    monkeypatch.setattr(company, "_calendar", lambda: SimpleNamespace(keep=waits))
+    monkeypatch.setattr(company, "_figures", lambda: SimpleNamespace(keep=waits))
+    monkeypatch.setattr("reconciler.company.ControlKeeper", lambda *_: SimpleNamespace(keep=waits))
+    company._alerting = SimpleNamespace(heartbeat=None)  # type: ignore[assignment] # all that is asked of it
+    company._notify = SimpleNamespace(watchdog_every_s=None)  # type: ignore[assignment] # the same
+    async with company.together():
+        for _ in range(3):
+            await clock.advance(AGAIN_S)
+    assert turns >= 3
+    assert events.of(TurnFailed)[0].what == "audit: OverflowError: a row that nobody thought of"

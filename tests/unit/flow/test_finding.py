@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -124,3 +125,35 @@ async def test_who_looks_seldom_steps_back_each_time(bench: Bench) -> None:
     assert await looks.look() == 1
     looks.shop.change("1", out_trade_no="N2")
     assert await looks.look() == 1
+
+
+class Slow(MemoryShop):
+    """A shop that can be made to keep one look waiting."""
+
+    walks = 0
+    keeps: asyncio.Event | None = None
+
+    async def before(self, since: datetime) -> Position:
+        self.walks += 1
+        return await super().before(since)
+
+    async def newest(self) -> Position:
+        if self.keeps is not None:
+            await self.keeps.wait()
+        return await super().newest()
+
+
+async def test_a_walk_that_is_asked_for_while_a_look_lasts_is_made(bench: Bench) -> None:
+    shop = Slow(channels={name: (name,) for name in bench.channels}, table=bench.table)
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(2)
+    shop.keeps, before = asyncio.Event(), shop.walks
+    await bench.pass_time(EVERY_S)
+    rounds.walk_soon()
+    shop.keeps.set()
+    await bench.pass_time(2 * EVERY_S)
+    assert shop.walks == before + 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
