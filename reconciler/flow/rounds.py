@@ -78,6 +78,8 @@ class Rounds:
     _work: list[Bell] = field(init=False)
     """One for each channel, since each silences its own: they ring when there may be something to ask."""
     _walk_wanted: bool = True
+    _has_opened: bool = False
+    """Whether the books were opened in this lead: what is leased then is our own, and an outage has interrupted it."""
     _away: Away = field(init=False)
     _steps: ClockSteps = field(default_factory=ClockSteps)
 
@@ -194,6 +196,7 @@ class Rounds:
         """Raise the ledger's epoch, once for each time the lock was taken: whoever wrote before writes no more."""
         context = self.context
         now = context.clock.now()
+        self._has_opened = False
         epoch = await context.ledger.lead(self.who, now)
         self.leading = True
         context.events.emit(LeadTaken(epoch=epoch))
@@ -210,7 +213,8 @@ class Rounds:
             await channel.restore(context)
         await context.brake.restore()
         await take_up(context)
-        await context.ledger.free_leases()
+        await context.ledger.free_leases(lives=self._has_opened)
+        self._has_opened = True
         await self._steps.look_at_the_books(context)
         await self._recover()
         if context.writes:

@@ -128,10 +128,10 @@ class SqlLedger:
             ids = await self._choose(page.connection, channel, now, limit)
             return await watches_of.lease(page.connection, ids, until)
 
-    async def free_leases(self) -> int:
-        """Make due again what a crash left leased."""
+    async def free_leases(self, *, lives: bool = False) -> int:
+        """Make due again what a crash, or an outage, left leased."""
         async with self._pen.writing() as page:
-            return await watches_of.free_leases(page.connection)
+            return await watches_of.free_leases(page.connection, lives=lives)
 
     async def next_due(self, channel: ChannelName) -> datetime | None:
         """Say when the channel's next open watch is due (or its lease ends); None where there is none."""

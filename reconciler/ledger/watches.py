@@ -121,15 +121,20 @@ async def lease(connection: AsyncConnection, ids: Sequence[int], until: datetime
     return [found[item] for item in ids]
 
 
-async def free_leases(connection: AsyncConnection) -> int:
-    """Make due again what a crash left leased; give the number."""
+async def free_leases(connection: AsyncConnection, *, lives: bool) -> int:
+    """Make due again what a crash, or an outage, left leased; give the number."""
+    counted = watches.c.interruptions
     result = await connection.execute(
         update(watches)
         .where(
             watches.c.leased_until > 0,  # "is not NULL" uses no index
             watches.c.due_at.is_not(None),
         )
-        .values(leased_until=None, due_at=watches.c.next_ask_at)
+        .values(
+            leased_until=None,
+            due_at=watches.c.next_ask_at,
+            interruptions=case((counted > 0, counted - 1), else_=0) if lives else counted,
+        )
     )
     return result.rowcount
 

@@ -63,9 +63,10 @@ class Ledger(Protocol):
         """Take due watches of a channel, newest first a quarter for the oldest; nobody else until `until`."""
         ...
 
-    async def free_leases(self) -> int:
-        """Make leased watches due again, and give their number: for whoever has just taken the lead.
+    async def free_leases(self, *, lives: bool = False) -> int:
+        """Make leased watches due again, and give their number: for whoever takes the lead or goes on with it.
 
+        `lives`: whoever had leased them lives on, so that none of them has broken it: no interruption is counted.
         A watch whose asks were interrupted several times in a row may be what breaks us: `lease` gives it out alone,
         and only when no other is due.
         """

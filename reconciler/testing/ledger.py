@@ -150,12 +150,13 @@ class MemoryLedger:
                 contents.awake(taken)
         return [item.watch for item in due]
 
-    async def free_leases(self) -> int:
-        """Make due again what a crash left leased."""
+    async def free_leases(self, *, lives: bool = False) -> int:
+        """Make due again what a crash, or an outage, left leased."""
         with self._writing() as contents:
             left = [item for item in contents.watches.values() if item.leased_until and not item.watch.ended_at]
             for item in left:
                 item.leased_until = None
+                item.interruptions -= lives and item.interruptions > 0
                 contents.awake(item)
             return len(left)
 

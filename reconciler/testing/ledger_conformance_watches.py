@@ -241,6 +241,13 @@ class WatchConformance(Leading):
         leased = [[watch.attempt.order_key for watch in await lease(ledger, 9)] for _ in range(4)]
         assert leased == [["3"], ["1"], ["2"], []]
 
+    async def test_what_an_outage_interrupts_is_no_suspect(self, ledger: Ledger) -> None:
+        await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("2"), NOW)], NOW)
+        for _ in range(9):
+            assert len(await lease(ledger, 9)) == 2
+            assert await ledger.free_leases(lives=True) == 2
+        assert len(await lease(ledger, 9)) == 2
+
     async def test_an_ask_that_ends_well_is_no_interruption(self, bench: Bench, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
         for _ in range(3):

@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reconciler.domain.order import OrderKey
+from reconciler.domain.order import OrderKey, OrderState
+from reconciler.flow.channel import Channel
 from reconciler.flow.find import LOOKS_A_ROUND, Finder, FindPolicy
-from reconciler.ports import Glimpse, Page, Position
+from reconciler.pace import Pace
+from reconciler.ports import Glimpse, Page, Position, ShopUnavailable
 from reconciler.testing.clock import ManualClock
+from reconciler.testing.gateway import ScriptedGateway
 from reconciler.testing.shop import Facts, MemoryShop
 from tests.unit.flow.bench import ALIPAY, NOON, WECHAT, Bench
 
@@ -156,4 +159,35 @@ async def test_a_walk_that_is_asked_for_while_a_look_lasts_is_made(bench: Bench)
     assert shop.walks == before + 1
     rounds.stop()
     await bench.pass_time(5)
+    await running
+
+
+async def test_an_order_that_was_being_asked_about_when_the_shop_hiccuped_is_not_put_last(bench: Bench) -> None:
+    class Hiccups(MemoryShop):
+        left = 0
+
+        async def newest(self) -> Position:
+            if self.left and any(each.leased_until for each in bench.shelf.contents.watches.values()):
+                self.left -= 1
+                raise ShopUnavailable("too many connections")
+            return await super().newest()
+
+    bench.find = FindPolicy(every=timedelta(seconds=1))
+    gateway = bench.gateways[ALIPAY] = ScriptedGateway(ALIPAY, bench.clock, latency=timedelta(seconds=3))
+    shop = Hiccups(channels={name: (name,) for name in bench.channels}, table=bench.table)
+    rounds = bench.process(shop)
+    rounds.channels = [Channel(gateway, Pace(bench.clock, rate=2, concurrency=8))]
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(3)
+    bench.order("paid")
+    bench.pay("Npaid")
+    shop.left = 6
+    while shop.left:
+        await bench.pass_time(1)
+    for number in range(300):
+        bench.order(str(number))
+    await bench.pass_time(60)
+    assert bench.table.rows[OrderKey("paid")].state is OrderState.PAID
+    rounds.stop()
+    await bench.pass_time(60)
     await running

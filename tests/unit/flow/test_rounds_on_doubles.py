@@ -352,10 +352,10 @@ async def test_who_loses_the_lock_and_had_been_overtaken_does_not_stand_by(bench
     """What found that out was cancelled at that moment: a standby that cannot lead would only be found when needed."""
 
     class CutShort(MemoryLedger):
-        async def free_leases(self) -> int:
+        async def free_leases(self, *, lives: bool = False) -> int:
             await MemoryLedger(bench.shelf).lead("another", bench.clock.now())
             with suppress(Overtaken):
-                await super().free_leases()
+                await super().free_leases(lives=lives)
             raise LockLost("gone")
 
     bench.clock = ManualClock(NOON)
