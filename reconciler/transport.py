@@ -216,11 +216,11 @@ def _reason_of(error: BaseException) -> str:
         return f"cannot connect to {error.host}:{error.port}: {why}"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"not an HTTP answer: {error.message or error.status}"  # its own words hold the URL, and so a token
-    if isinstance(
-        error, aiohttp.ServerDisconnectedError
-    ):  # its own words may be the headers that came, cookies and all
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # its own words may be the headers that came, cookies and all
         return "the connection was closed before the answer was complete"
-    if isinstance(error, aiohttp.ClientOSError):  # the same: the URL
+    if isinstance(error, aiohttp.ClientOSError):
+        # the same: the URL
         return f"{type(error).__name__}: {os.strerror(error.errno)}" if error.errno else type(error).__name__
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 

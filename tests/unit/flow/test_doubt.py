@@ -165,3 +165,16 @@ async def test_a_known_number_in_between_begins_the_run_anew(bench: Bench) -> No
     unknown(bench, 1, 200)
     await bench.once(rounds)
     assert rounds.channels[0].in_doubt
+
+
+async def test_nor_does_it_remember_a_run_that_was_over(bench: Bench) -> None:
+    rounds = await bench.once()
+    ledger, now, before = rounds.context.ledger, bench.clock.now(), Doubt()
+    for answer in (*[NotCreated()] * KEPT_EVERY, Unpaid(Trade("N"))):
+        known = isinstance(answer, Unpaid)
+        await before.hear(ALIPAY, "N", Reply(answer, known, now, now), ledger, bench.clock, bench.events)
+    after = Doubt()
+    await after.restore(ledger, ALIPAY)
+    for _ in range(NOT_CREATED_RUN - 1):
+        await after.hear(ALIPAY, "N", Reply(NotCreated(), False, now, now), ledger, bench.clock, bench.events)
+    assert after.since is None

@@ -31,6 +31,7 @@ from reconciler.events.trouble import (
     ShopIsAvailable,
     ShopIsUnavailable,
 )
+from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.rounds import Rounds
 from reconciler.ports import Found, Glimpse, LockLost, Overtaken, Page, Position, ShopUnavailable
 from reconciler.testing.clock import ManualClock
@@ -550,3 +551,16 @@ async def test_a_case_that_knows_of_the_payment_is_not_talked_down_by_the_next_w
     (case,) = await rounds.context.ledger.cases()
     assert case.kind is CaseKind.UNREADABLE_ORDER
     assert case.why.startswith("paid, and the order cannot be read")
+
+
+async def test_who_takes_the_lead_again_counts_what_another_was_broken_by(bench: Bench) -> None:
+    rounds = bench.process()
+    assert await rounds.take_charge()
+    other = MemoryLedger(bench.shelf)
+    await other.lead("another", bench.clock.now())
+    bench.order("1")
+    await Finder(replace(rounds.context, ledger=other), FindPolicy()).walk()
+    assert await other.lease(ALIPAY, bench.clock.now(), bench.clock.now() + timedelta(minutes=1), 9)
+    assert await rounds.take_charge()
+    (watch,) = bench.shelf.contents.watches.values()
+    assert watch.interruptions == 1
