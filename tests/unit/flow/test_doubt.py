@@ -170,7 +170,8 @@ async def test_a_known_number_in_between_begins_the_run_anew(bench: Bench) -> No
 async def test_nor_does_it_remember_a_run_that_was_over(bench: Bench) -> None:
     rounds = await bench.once()
     ledger, now, before = rounds.context.ledger, bench.clock.now(), Doubt()
-    for answer in (*[NotCreated()] * KEPT_EVERY, Unpaid(Trade("N"))):
+    answers: list[Answer] = [NotCreated()] * KEPT_EVERY
+    for answer in [*answers, Unpaid(Trade("N"))]:
         known = isinstance(answer, Unpaid)
         await before.hear(ALIPAY, "N", Reply(answer, known, now, now), ledger, bench.clock, bench.events)
     after = Doubt()
