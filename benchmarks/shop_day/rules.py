@@ -144,13 +144,13 @@ RIVALS: Final[tuple[Rule, ...]] = (
     Ages("5 s, 30 s, 1, 3, 5, 10, 30 min (WeChat Pay's advice)", (5.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0)),
 )
 
-LISTS: Final = (
-    "1h 121m",
-    "108s 430s 14m 24m 40m 121m",
-    "59s 345s 640s 990s 26m 121m",
-    "32s 50s 75s 4m 9m 16m 28m 121m",
-    "1m 2m 3m 5m 7m 10m 14m 18m 22m 26m 30m 40m 50m 65m 80m 100m 121m",
-)
+LISTS: Final = {
+    "½": "1h 121m",
+    "1¾": "108s 430s 14m 24m 40m 121m",
+    "2": "59s 345s 640s 990s 26m 121m",
+    "3½": "32s 50s 75s 4m 9m 16m 28m 121m",
+    "5": "1m 2m 3m 5m 7m 10m 14m 18m 22m 26m 30m 40m 50m 65m 80m 100m 121m",
+}
 """What `ask.ages` is set to where queries are few, or many; each ends right after the trade's own end, when every
 answer is the last. Frozen: found on days 1 to 99, for the queries of one or two rivals each."""
 PER_ORDER: Final = (2.0, 4.0, 7.0)
@@ -165,7 +165,7 @@ def ours() -> tuple[Rule, ...]:
     learned = ((share, learned_ages(seen, share, DEFAULT_AGES[-1])) for share in PER_ORDER)
     return (
         Ours("ours, as shipped"),
-        *(Ours(f"ours, {listed}", _ages(listed)) for listed in LISTS),
+        *(Ours(f"ours, listed, {share} an order", _ages(listed)) for share, listed in LISTS.items()),
         *(Ours(f"ours, learned, {share:g} an order", ages) for share, ages in learned if ages),
     )
 

@@ -105,8 +105,8 @@ def test_the_default_that_is_shipped_is_the_one_that_is_played() -> None:
 
 def test_the_page_shows_the_lists_as_the_configuration_takes_them() -> None:
     page = Path("docs/performance.md").read_text()
-    written = [", ".join(f'"{age}"' for age in listed.split()) for listed in LISTS]
-    assert [listed for listed in written if f"`[{listed}]`" not in page] == []
+    written = {share: ", ".join(f'"{age}"' for age in listed.split()) for share, listed in LISTS.items()}
+    assert [row for share, listed in written.items() if (row := f"| {share} | `[{listed}]` |") not in page] == []
 
 
 # ------------------------------------------------------------------------------------------------------------- playing
