@@ -21,6 +21,8 @@ from reconciler.ports import Batch, CaseReport, Found, Glimpse, NewWatch, Page, 
 PAGE_ROWS = 100
 """Small, since the shop's own statements wait while its server reads one: a millisecond is not felt, five are."""
 WALKED_MARK = "find.walked"
+KNOWN_MAX = 20_000
+"""Rows that are remembered as watched, some MB: what comes beyond them, as after a stop of hours, is read again."""
 LOOKS_A_ROUND = 4
 """The first look of a round steps back, by the overlap, for what was committed late; the others read on."""
 
@@ -112,7 +114,7 @@ class Finder:
             read_at = self._context.clock.now()
             page: Page = await self._context.shop.candidates(position, PAGE_ROWS, known)
             total += await self._take(page, read_at, since)
-            if since is None:
+            if since is None and len(self._known) < KNOWN_MAX:
                 self._known.update(found.glimpse for found in page.found if found.glimpse and _is_whole(found))
             strangers.update(value for found in page.found for value in found.strangers)
             position = page.next

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.domain.order import OrderKey, OrderState
 from reconciler.flow.channel import Channel
-from reconciler.flow.find import LOOKS_A_ROUND, Finder, FindPolicy
+from reconciler.flow.find import LOOKS_A_ROUND, PAGE_ROWS, Finder, FindPolicy
 from reconciler.pace import Pace
 from reconciler.ports import Glimpse, Page, Position, ShopUnavailable
 from reconciler.testing.clock import ManualClock
@@ -128,6 +128,17 @@ async def test_who_looks_seldom_steps_back_each_time(bench: Bench) -> None:
     assert await looks.look() == 1
     looks.shop.change("1", out_trade_no="N2")
     assert await looks.look() == 1
+
+
+async def test_what_is_remembered_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.flow.find.KNOWN_MAX", 150)
+    looks = Looks(bench, FindPolicy())
+    await looks.begin()
+    for number in range(3 * PAGE_ROWS):
+        bench.order(str(number))
+    assert await looks.look() == 3 * PAGE_ROWS
+    assert 150 <= len(looks.finder._known) < 150 + PAGE_ROWS, "to the page"
+    assert [await looks.look() for _ in range(LOOKS_A_ROUND)] == [0] * LOOKS_A_ROUND
 
 
 class Slow(MemoryShop):
