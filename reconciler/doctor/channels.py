@@ -105,7 +105,8 @@ async def look(
         return remarks
     if not tried:
         why = "the shop has no recently paid order of it to try" if is_shop_known else "the shop could not be read"
-        said = f"signed queries are answered; {why}, and until one was, a wrong app_id or mchid looks as well as this"
+        tell = "until one is, a wrong app_id, mchid or token looks as well as this"
+        said = f"signed queries are answered; {why}; {tell}"
         return [*remarks, warning(name, said, "run this again after the first paid order")]
     replies = await gateway.ask([each.attempt.out_trade_no for each in tried])
     return [*remarks, *_known(name, tried, replies, policy, now)]

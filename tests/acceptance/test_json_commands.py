@@ -98,6 +98,7 @@ async def an_order_and_its_cases(printer: Printer, cases: Mapping[str, str]) -> 
     short, dear = cases["SHORT"], cases["DEAR"]
     await printer.run("ask", "SHORT")
     await printer.run("explain", "SHORT")
+    await printer.run("cases")
     await printer.run("cases list")
     await printer.run("cases approve", dear)
     await printer.run("cases approve", short, code=1)

@@ -112,7 +112,9 @@ async def test_a_deadlock_writes_nothing_and_can_be_tried_again(bench: Bench) ->
     await bench.lead()
     move = await move_of(bench.shop, "1", "2")
     async with bench.base.session() as other:
-        # it has written more, so that the server gives us up; and it waits last, for those that go by time
+        # it has written more, so that the server gives us up; and it looks for it last, for those that go by time
+        if bench.base.kind == "postgresql":
+            await other.execute(text("SET LOCAL deadlock_timeout = '1min'"))
         await other.execute(text("UPDATE orders SET price = 98 WHERE id > 3"))
         await other.execute(text("SELECT id FROM orders WHERE id = 2 FOR UPDATE"))
         settling = asyncio.create_task(bench.shop.settle(move))

@@ -43,7 +43,11 @@ def with_json() -> set[str]:
     return {words for words, command in typed().items() if "--json" in options_of(command)}
 
 
+ALIASES: Final = {"cases": "cases list"}
+"""Commands that print what another does."""
+
+
 def documented(book: Book, words: str) -> Mapping[str, str]:
     """Give the fields of a command's JSON in the page's order, each with what the page says of it."""
-    section = book.sections(PAGE)[f"reconciler {words}"]
+    section = book.sections(PAGE)[f"reconciler {ALIASES.get(words, words)}"]
     return dict(re.findall(r"^\| `([\w.\[\]]+)` \| (.+) \|$", section, re.MULTILINE))
