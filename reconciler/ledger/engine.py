@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -23,15 +24,18 @@ from reconciler.databases.sqlite import ClosingConnection
 from reconciler.domain.personal import without_persons
 from reconciler.ports import LedgerUnavailable
 
+if TYPE_CHECKING:
+    import aiosqlite
+
 READERS_MAX = 4
 BUSY_TIMEOUT_S = 5.0
+BUSY_AGAIN_S = 0.05
 POOL_TIMEOUT_S = 10.0
 WAL_BYTES_MAX = 64 * 1024 * 1024
 ERROR_TEXT_LENGTH_MAX = 300
 ERROR_RAW_LENGTH_MAX = 10_000
 
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
@@ -163,6 +167,23 @@ def _make_file(path: Path) -> None:
         raise LedgerUnavailable(f"ledger {path}: cannot be made: {error.strerror}") from error
 
 
+async def _prepare(connection: aiosqlite.Connection) -> None:
+    """Set a connection up; of processes that begin a file at once all but one hear that it is locked, and try again."""
+    for pragma in _PRAGMAS:
+        await connection.execute_fetchall(pragma)
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if loop.time() >= until_s or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            await asyncio.sleep(BUSY_AGAIN_S)
+        else:
+            return
+
+
 def _sqlite_engine(url: URL, begin: str, size: int) -> AsyncEngine:
     """Build an engine whose transactions begin where SQLAlchemy says so, not where sqlite3 guesses."""
     engine = create_async_engine(
@@ -175,10 +196,7 @@ def _sqlite_engine(url: URL, begin: str, size: int) -> AsyncEngine:
     )
 
     def prepare(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 # SQLAlchemy's adapter has no public type
-        cursor = connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
+        connection.run_async(_prepare)
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin)

@@ -295,3 +295,19 @@ def _fail_commits(patch: pytest.MonkeyPatch, failure: BaseException, *, committe
         raise DBAPIError("COMMIT", None, failure) if isinstance(failure, Exception) else failure
 
     patch.setattr(AsyncConnection, "commit", failing)
+
+
+async def test_a_new_file_that_another_process_has_in_its_hands_is_waited_for(tmp_path: Path) -> None:
+    """Turning a file to WAL waits for nobody by itself: of daemons that start at once all but one would give up."""
+    path = tmp_path / "ledger.db"
+    path.touch(0o600)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE begun (n INT)")
+    other.execute("BEGIN IMMEDIATE")
+    opening = asyncio.create_task(open_ledger(f"sqlite:///{path}"))
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+    other.execute("ROLLBACK")
+    other.execute("DROP TABLE begun")
+    other.close()
+    await (await opening).close()
