@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reconciler.events.orders import SettleRecovered
-from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting, Summary
+from reconciler.events.running import LeadLost, LeadTaken, LeadWaiting
 from reconciler.flow.ask import Asker
 from reconciler.flow.away import WAIT_FIRST_S, Away
 from reconciler.flow.bell import Bell, pause
@@ -22,7 +22,7 @@ from reconciler.flow.context import Context, Tally
 from reconciler.flow.find import Finder, FindPolicy
 from reconciler.flow.judged import shows_payment
 from reconciler.flow.learning import learn, take_up
-from reconciler.flow.stay_book import FIGURES_MARK, figures_of
+from reconciler.flow.summary import summary_of
 from reconciler.flow.together import together
 from reconciler.ports import (
     Batch,
@@ -280,7 +280,7 @@ class Rounds:
                 self._walk_wanted |= walks
                 await self._find_later(away)
                 continue
-            except BaseException:
+            except BaseException:  # cut short by whatever it was, the walk is still to be made
                 self._walk_wanted |= walks
                 raise
             if walks:
@@ -379,26 +379,3 @@ class Rounds:
     async def _pause(self, seconds: float, *bells: Bell) -> None:
         """Sleep on the clock, but wake at once when told to stop, or when one of these bells rings."""
         await pause(self.context.clock, seconds, self._stop, *bells)
-
-
-async def summary_of(context: Context, tally: Tally, now: datetime) -> Summary:
-    """Put a summary together: what was done, and what is open."""
-    counts = await context.ledger.counts(now)
-    cases = await context.ledger.open_cases()
-    figures = figures_of(await context.ledger.mark(FIGURES_MARK))
-    return Summary(
-        found=tally.found,
-        asked=sum(tally.asked.values()),
-        settled=tally.settled,
-        would_settle=tally.would_settle,
-        callback_won=tally.callback_won,
-        closed=tally.closed,
-        closed_at_gateway=tally.closed_at_gateway,
-        cases_opened=tally.cases_opened,
-        unanswered=tally.unanswered,
-        watching=counts.open,
-        overdue=counts.due,
-        cases_open=sum(each.count for each in cases.values()),
-        stalled=sum(figure.over for figure in figures.values()) if figures else None,
-        period=now - tally.since + timedelta(0),
-    )
