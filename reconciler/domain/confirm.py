@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.domain.answer import Trade
-from reconciler.domain.case import CaseKind, Fact, digest_of
+from reconciler.domain.case import CaseKind, Fact
 from reconciler.domain.decision import AskAgain, AskAt, Decision, OpenCase, Pace, Settle
 from reconciler.domain.facts import compare, kind_of
 from reconciler.domain.history import History
@@ -49,8 +49,8 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
         _review(subject.attempt, group, trade, history, policy, now),
     )
     whole = (_naming(payment, case) for case in questions if case is not None)
-    asked = next((case for case in whole if _digest(case) not in history.waived), None)
-    if history.resolved_for_good and (asked is None or _digest(asked) not in history.resolved):
+    asked = next((case for case in whole if case.digest not in history.waived), None)
+    if history.resolved_for_good and (asked is None or asked.digest not in history.resolved):
         return _resolved_for_good(trade)
     return asked or Settle(trade, revives=closed, why="every fact agrees")
 
@@ -114,10 +114,6 @@ def _moved_before(order: Order, group: tuple[Order, ...], trade: Trade, history:
         why = f"this payment moved the order once, and now it is {order.state.value} again"
         return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))
     return None
-
-
-def _digest(case: OpenCase) -> str:
-    return digest_of(case.kind, case.facts)
 
 
 def _resolved_for_good(trade: Trade) -> OpenCase:

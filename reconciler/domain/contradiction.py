@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from reconciler.domain.answer import NotCreated, Paid, Refunded, Trade, Unpaid, name_of
 from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.decision import AskAt, OpenCase, Pace, Stop
+from reconciler.domain.decision import AskAgain, AskAt, OpenCase, Pace
 from reconciler.domain.order import Order, OrderState
-from reconciler.domain.question import Question, amount_of, unless_answered
+from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import RETRY_MAX
 
 
@@ -35,17 +35,22 @@ def paid_after_refunded(question: Question, order: Order, trade: Trade) -> OpenC
     return OpenCase(kind, why, (amount_of(trade, order),))
 
 
-def unpaid_after_paid(question: Question, order: Order, answer: Unpaid | NotCreated) -> AskAt | OpenCase | Stop | None:
+def unpaid_after_paid(
+    question: Question, order: Order, answer: Unpaid | NotCreated
+) -> AskAgain | AskAt | OpenCase | None:
     """Take "not paid" for what it is where the same trade was paid when asked before: an old answer, or a lie.
 
     A payment whose order has not been moved yet (its callback is waited for, settling is stopped, the shop's code does
-    not answer) is asked about again soon, and past its last age somebody is told: it is never given up for that.
+    not answer) is asked about again soon, and past its last age somebody is told: it is never given up for that. Where
+    a person has a question about it already, it stays that one.
     """
     history = question.history
-    if history.last_verified != Paid.__name__ or history.open_cases - {CaseKind.NEEDS_REVIEW}:
+    if history.last_verified != Paid.__name__:
         return None
     why = f"paid when asked before, and {name_of(answer)} now: that answer is old, or the payment was taken back"
+    if history.open_cases - {CaseKind.NEEDS_REVIEW}:
+        return AskAgain(why, Pace.PROBE)
     if not question.is_past_last_age:
         return AskAt(question.now + RETRY_MAX, why)
     fact = Fact("state", "not paid, and paid when asked before", order.state.value)
-    return unless_answered(question, OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,), Pace.PROBE))
+    return OpenCase(CaseKind.NEEDS_REVIEW, why, (fact,))

@@ -6,6 +6,7 @@ has not taken, everything that must hold before the order moves.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -47,11 +48,11 @@ from reconciler.domain.decision import (
 from reconciler.domain.history import History
 from reconciler.domain.order import Order, OrderState, UnreadableOrder
 from reconciler.domain.policy import Policy
-from reconciler.domain.question import Question, amount_of, unless_answered
+from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
 from reconciler.domain.trust import distrust
 
-__all__ = ["Subject", "before_asking", "decide", "when_next"]
+__all__ = ["Subject", "before_asking", "decide", "paced", "when_next"]
 
 OUTLAST_REFUSAL_FIRST = timedelta(minutes=5)
 OUTLAST_REFUSAL_FOR = timedelta(days=3)
@@ -86,11 +87,11 @@ def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now
             return PauseChannel(reason or "the gateway gave no reason")
         case Rejected(reason):
             why = f"the gateway refuses to be asked about this number: {reason or 'no reason given'}"
-            return unless_answered(question, OpenCase(CaseKind.UNASKABLE, why, (), Pace.PROBE))
+            return OpenCase(CaseKind.UNASKABLE, why)
         case Unrecognised(raw):
             why = f"the gateway said something that we do not know: {raw}"
             fact = Fact("state", raw, "unknown to us")
-            return unless_answered(question, OpenCase(CaseKind.UNRECOGNISED_STATE, why, (fact,), Pace.PROBE))
+            return OpenCase(CaseKind.UNRECOGNISED_STATE, why, (fact,))
         case _:
             assert_never(answer)
 
@@ -101,7 +102,7 @@ def when_next(
     """Say when the attempt is asked next after a decision; None where its watch ends.
 
     `failures` is the number of asks in a row that came to nothing, the present one included; `asked_at` is when the
-    answer that was decided on was asked for: the ages count from there.
+    answer that was decided on was asked for: the ages count from there. A case is `paced` first.
     """
     asked_at = asked_at or now
     match decision:
@@ -119,6 +120,13 @@ def when_next(
             return None
         case _:
             assert_never(decision)
+
+
+def paced(decision: Decision, history: History) -> Decision:
+    """Let a case keep its watch past the last age while it is a question: what a person has resolved needs none."""
+    if isinstance(decision, OpenCase) and decision.pace is Pace.PROBE and decision.digest in history.resolved:
+        return replace(decision, pace=Pace.AGES)
+    return decision
 
 
 def _said(answer: Answer) -> str:
@@ -343,5 +351,5 @@ def _untrusted(question: Question, why: str) -> Decision:
     if question.history.untrusted_run >= question.policy.untrusted_limit:
         why = f"answers that prove nothing, one after another: {why}"
         pace = Pace.PROBE if question.is_past_last_age else Pace.SOON
-        return unless_answered(question, OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), pace))
+        return OpenCase(CaseKind.UNTRUSTED_ANSWER, why, (), pace)
     return _unanswered(question, why)

@@ -7,20 +7,20 @@ from datetime import datetime
 from enum import Enum
 
 from reconciler.domain.answer import Trade
-from reconciler.domain.case import CaseKind, Fact
+from reconciler.domain.case import CaseKind, Fact, digest_of
 
 
 class Pace(Enum):
     """How a watch goes on."""
 
     AGES = "ages"
-    """At its next age; at the last one it ends."""
+    """At its next age; at the last one its watch ends."""
     LATER_AGES = "later ages"
     """The same, at the later ages only."""
     SOON = "soon"
     """With back-off, and no age is used up: we could not ask."""
     PROBE = "probe"
-    """At its next age, and after the last one once a day: nothing usable came, and a person has been told."""
+    """At its next age, and after the last one once a day: a person has been told, and nothing is given up meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,17 @@ class AskAt:
 
 @dataclass(frozen=True, slots=True)
 class OpenCase:
-    """A person is needed. The watch goes on: a later full agreement settles the order and ends the case by itself."""
+    """A person is needed. A case keeps the watch: a later full agreement settles the order and ends it by itself."""
 
     kind: CaseKind
     why: str
     facts: tuple[Fact, ...] = ()
-    pace: Pace = Pace.AGES
+    pace: Pace = Pace.PROBE
+
+    @property
+    def digest(self) -> str:
+        """Tell this very question from any other (`digest_of`)."""
+        return digest_of(self.kind, self.facts)
 
 
 @dataclass(frozen=True, slots=True)

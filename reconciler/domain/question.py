@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.domain.answer import Trade
-from reconciler.domain.case import Fact, digest_of
+from reconciler.domain.case import Fact
 from reconciler.domain.confirm import Subject
-from reconciler.domain.decision import OpenCase, Stop
 from reconciler.domain.history import History
 from reconciler.domain.order import Order
 from reconciler.domain.policy import Policy
@@ -33,12 +32,6 @@ class Question:
     def is_past_last_age(self) -> bool:
         """Whether it is asked about no more, if nothing speaks for it."""
         return self.age >= self.policy.ages[-1]
-
-
-def unless_answered(question: Question, case: OpenCase) -> OpenCase | Stop:
-    """Ask on, once a day, about what cannot be known past its last age; not when a person has answered it."""
-    answered = digest_of(case.kind, case.facts) in question.history.resolved
-    return Stop(f"{case.why}; a person has looked at it") if answered and question.is_past_last_age else case
 
 
 def amount_of(trade: Trade, order: Order) -> Fact:

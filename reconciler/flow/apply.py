@@ -22,7 +22,17 @@ from reconciler.flow.judged import (
     uses_an_age,
     why_of,
 )
-from reconciler.ports import TRADE_CLOSE_BEGUN, Batch, CaseOutcome, CaseReport, EndCases, Entry, Outcome, Reported
+from reconciler.ports import (
+    TRADE_CLOSE_BEGUN,
+    Batch,
+    CaseOutcome,
+    CaseReport,
+    EndCases,
+    Entry,
+    Outcome,
+    Reported,
+    WatchUpdate,
+)
 
 
 async def apply(context: Context, judged: Sequence[Judged]) -> None:
@@ -32,9 +42,12 @@ async def apply(context: Context, judged: Sequence[Judged]) -> None:
     judged = [await close(context, item) for item in judged]
     now = context.clock.now()
     reports = tuple(report_of(item, item.decision) for item in judged if isinstance(item.decision, OpenCase))
+    updates = tuple(update_of(context, item, now) for item in judged)
     batch = Batch(
-        updates=tuple(update_of(context, item, now) for item in judged),
-        entries=tuple(entry for item in judged for entry in _entries(context, item)),
+        updates=updates,
+        entries=tuple(
+            entry for item, update in zip(judged, updates, strict=True) for entry in _entries(context, item, update)
+        ),
         cases=reports,
         ends=tuple(_answered(item) for item in judged if isinstance(item.decision, Done) and item.history.open_cases),
     )
@@ -69,7 +82,7 @@ def _answered(item: Judged) -> EndCases:
     return EndCases(attempt.order_key, f"done: {why_of(item.decision)}", attempt.out_trade_no)
 
 
-def _entries(context: Context, item: Judged) -> list[Entry]:
+def _entries(context: Context, item: Judged, update: WatchUpdate) -> list[Entry]:
     """Give the lines that this decision adds to the ledger; "not yet" adds none."""
     decision = item.decision
     first_time = item.watch.last_decision != WOULD_SETTLE
@@ -77,9 +90,9 @@ def _entries(context: Context, item: Judged) -> list[Entry]:
         trade = decision.trade
         amount = {"amount_fen": trade.amount.fen, "currency": trade.amount.currency} if trade.amount else {}
         return [_entry(item, WOULD_SETTLE, {"transaction_id": trade.transaction_id, **amount})]
-    if isinstance(decision, Stop) and context.enforcing:
+    if isinstance(decision, Stop | OpenCase) and update.ended:
         return [_entry(item, "watch_ended", {})]
-    if isinstance(decision, CloseOrder) and context.enforcing:
+    if isinstance(decision, CloseOrder) and update.ended:
         return [_entry(item, "closed", {})]
     if isinstance(decision, CloseTrade) and context.enforcing and not item.history.close_begun:
         return [_entry(item, TRADE_CLOSE_BEGUN, {})]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -44,13 +45,23 @@ class FindPolicy:
 class Finder:
     """The two selectors: a quick one for what is new, a slow one that walks the whole window again."""
 
-    def __init__(self, context: Context, policy: FindPolicy, steps: ClockSteps | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        policy: FindPolicy,
+        steps: ClockSteps | None = None,
+        looked: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Find by a policy; `looked` hears of each look that came through, those within a walk too."""
         self._context = context
         self._policy = policy
         self._steps = steps or ClockSteps()
+        self._looked = looked
         self._named: set[str] = set()
         self._latest: Position | None = None
         """What was newest at the last look; None: step back at the next."""
+        self._looked_s = -math.inf
+        """When the last look began, monotonic."""
         self._looks = 0
         """Those of this round, the one that stepped back included."""
         self._stepped_back_s = 0.0
@@ -64,29 +75,43 @@ class Finder:
         A row that was committed late is met by the next look that steps back: within four looks, or half an overlap
         and one look if that is less. A shop with many orders would feel it if each look went over all of them again.
         """
+        found = await self._look()
+        return await self.walk() if found is None else found
+
+    async def _look(self) -> int | None:
+        """Look at what is new; None where no walk has come through yet, so that nobody knows what is."""
         context = self._context
         now = context.clock.now()
+        self._looked_s = context.clock.monotonic()
         newest = await context.shop.newest()
         mark = await self._steps.by_the_books(context)
         if mark is None:
-            return await self.walk()
+            return None
         if self._latest is not None and not self._is_to_step_back():
             found = await self._go_through(self._latest)
             self._latest, self._looks = newest, self._looks + 1
+            self._looked()
             return found
         found = await self._go_through(mark.from_, known=self._known | self._known_before)
         self._latest, self._looks, self._stepped_back_s = newest, 1, context.clock.monotonic()
         if not timedelta(0) <= now - mark.seen_at < self._policy.overlap:  # or the clock was set back, by little
             await QuickMark(from_=mark.seen, seen=newest, seen_at=now).keep(context.ledger)
             self._known_before, self._known = self._known, set()
+        self._looked()
         return found
+
+    def _is_to_look(self) -> bool:
+        return self._context.clock.monotonic() - self._looked_s >= self._policy.every.total_seconds()
 
     def _is_to_step_back(self) -> bool:
         since_s = self._context.clock.monotonic() - self._stepped_back_s
         return self._looks >= LOOKS_A_ROUND or since_s >= self._policy.overlap.total_seconds() / 2
 
     async def walk(self) -> int:
-        """Walk the whole window, from where the last complete walk ended if that is further back."""
+        """Walk the whole window, from where the last complete walk ended if that is further back.
+
+        Whoever orders now does not wait for it: it goes on from a look at what is new, and looks again at the interval.
+        """
         context = self._context
         now = context.clock.now()
         newest = await context.shop.newest()
@@ -111,6 +136,8 @@ class Finder:
         strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
+            if since is not None and self._is_to_look():
+                total += await self._look() or 0
             read_at = self._context.clock.now()
             page: Page = await self._context.shop.candidates(position, PAGE_ROWS, known)
             total += await self._take(page, read_at, since)
@@ -124,7 +151,6 @@ class Finder:
                 self._context.events.emit(
                     ChannelUnconfigured(shop_value=value, orders=orders, why="no channel's shop_values name it")
                 )
-        self._context.tally.found += total
         return total
 
     async def _take(self, page: Page, read_at: datetime, since: datetime | None) -> int:
@@ -139,7 +165,9 @@ class Finder:
             for attempt in found.attempts
             if since is None or attempt.created_at >= since
         )
-        return await context.ledger.watch(new, now) if new else 0
+        watched = await context.ledger.watch(new, now) if new else 0
+        context.tally.found += watched
+        return watched
 
     def watch_for(self, attempt: Attempt, now: datetime, *, waits_at: datetime | None = None) -> NewWatch:
         """Make the watch of an attempt: due at its first age, or now where that has passed."""

@@ -23,7 +23,7 @@ from reconciler.domain.answer import (
     reason_of,
 )
 from reconciler.domain.confirm import Subject
-from reconciler.domain.decide import when_next
+from reconciler.domain.decide import paced, when_next
 from reconciler.domain.decision import CloseTrade, Decision, OpenCase, Settle
 from reconciler.domain.decision import name_of as name_of_decision
 from reconciler.domain.history import History
@@ -59,15 +59,15 @@ class Judged:
 
 def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
     """Say what the decision does to its watch."""
-    watch, reply = item.watch, item.reply
+    watch, reply, decision = item.watch, item.reply, item.decision
     answered = reply is not None and uses_an_age(reply)
     # A close that is begun counts as come to nothing until its outcome is written: what cuts it short backs off, too.
-    well = answered and not isinstance(item.decision, CloseTrade)
+    well = answered and not isinstance(decision, CloseTrade)
     failures = watch.failures if reply is None else 0 if well else watch.failures + 1
     asked_at = reply.asked_at if reply else None
-    next_ask_at = when_next(item.decision, item.subject, context.policy, now, failures, asked_at)
+    next_ask_at = when_next(paced(decision, item.history), item.subject, context.policy, now, failures, asked_at)
     ended = next_ask_at is None and context.enforcing
-    name = WOULD_SETTLE if isinstance(item.decision, Settle) else name_of_decision(item.decision)
+    name = WOULD_SETTLE if isinstance(decision, Settle) else name_of_decision(decision)
     return WatchUpdate(
         watch=watch.id,
         next_ask_at=next_ask_at or now + PARKED,
@@ -75,9 +75,9 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
         failures=failures,
         untrusted_run=item.history.untrusted_run,
         decision=name,
-        why=why_of(item.decision),
+        why=why_of(decision),
         ended=ended,
-        ask=ask_of(reply, f"{name}: {why_of(item.decision)}"),
+        ask=ask_of(reply, f"{name}: {why_of(decision)}"),
         last_verified=_last_verified(item),
         transaction_id=reply.answer.trade.transaction_id if reply and isinstance(reply.answer, Paid) else None,
         shows_paid=any(_shows_paid(row) for row in (item.was, item.subject.row)),

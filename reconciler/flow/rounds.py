@@ -271,7 +271,7 @@ class Rounds:
             await self.context.deliveries.drop()
 
     async def _keep_finding(self) -> None:
-        finder = Finder(self.context, self.find, self._steps)
+        finder = Finder(self.context, self.find, self._steps, self._note_found)
         while not self._stop.rings:
             walks, self._walk_wanted = self._walk_wanted, False  # who wants one from here on wants another
             try:
@@ -286,12 +286,16 @@ class Rounds:
             if walks:
                 await learn(self.context)
             self._away.over(ReplicaUnavailable, ShopUnavailable, LedgerUnavailable)
-            self._beat()
-            self.found_at = self.context.clock.now()
+            self._note_found()
             self.walked_at = self.found_at if walks else self.walked_at
             if new:
                 self._ring()
             await self._pause(self.find.every.total_seconds())
+
+    def _note_found(self) -> None:
+        """Hear that what is new has been looked at, whatever else finding is at."""
+        self._beat()
+        self.found_at = self.context.clock.now()
 
     async def _find_later(self, away: ReplicaUnavailable) -> None:
         """Let finding alone wait for its replica. Raises ShopUnavailable where the primary does not answer either."""

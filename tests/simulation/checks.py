@@ -17,7 +17,7 @@ from reconciler.domain.answer import Answer
 from reconciler.domain.case import CaseKind
 from reconciler.domain.order import ChannelName, OrderKey, OrderState
 from reconciler.domain.policy import LatePayment
-from reconciler.domain.schedule import jittered, later_ages
+from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages
 from reconciler.domain.trust import FRESH_WITHIN
 from reconciler.events import Event
 from reconciler.events.orders import CaseApproved, CaseOpened, CaseResolved, OrderSettled
@@ -46,8 +46,6 @@ AFTERMATH_S = 15 * MINUTE
 """How long a trouble may be felt: back-off, probes, leases, a take-over."""
 WITHOUT_EVIDENCE = {CaseKind.UNREADABLE_ORDER, CaseKind.UNANSWERED}
 """Kinds of case that may be opened where no bytes arrived."""
-PROBED = {CaseKind.UNASKABLE, CaseKind.UNRECOGNISED_STATE, CaseKind.UNTRUSTED_ANSWER, CaseKind.UNANSWERED}
-"""Kinds of case whose attempt is asked about once a day, and so ends a day after somebody has looked at it."""
 
 
 # ------------------------------------------------------------------------------------------------------------- a move
@@ -321,7 +319,8 @@ def _left_over(world: World) -> None:
     for item in contents.intentions.values():
         if item.outcome is None and not set(item.keys) & world.poisoned and world.braked_at is None:
             world.breaks(item.keys[0], "an intention is left open")
-    asked_about = {case.order_key for case in contents.cases.values() if not case.ended_at or case.kind in PROBED}
+    yesterday = START + timedelta(seconds=world.now() - CLOCKS_S - AFTERMATH_S) - PROBE_EVERY
+    asked_about = {case.order_key for case in contents.cases.values() if not case.ended_at or case.ended_at > yesterday}
     in_doubt = {name for name in MERCHANTS if contents.marks.get(f"{BEGUN_MARK}{name}")}
     for watched in contents.watches.values():
         attempt = watched.watch.attempt

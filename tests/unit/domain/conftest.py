@@ -22,7 +22,7 @@ from reconciler.domain.answer import (
     Untrusted,
 )
 from reconciler.domain.case import digest_of
-from reconciler.domain.decide import Subject, decide, when_next
+from reconciler.domain.decide import Subject, decide, paced, when_next
 from reconciler.domain.decision import AskAgain, Decision, OpenCase, Pace
 from reconciler.domain.history import History
 from reconciler.domain.money import Money
@@ -115,7 +115,7 @@ class Scene:
 
     def ends(self, answer: Answer, *, verified: bool = True) -> bool:
         """Whether the watch ends on this answer."""
-        decision = self.decide(answer, verified=verified)
+        decision = paced(self.decide(answer, verified=verified), self.history)
         return when_next(decision, self.subject, self.policy, self.now, failures=1) is None
 
     def answer_named(self, name: str) -> Answer:

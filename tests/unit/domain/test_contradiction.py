@@ -58,7 +58,8 @@ def test_what_a_person_has_looked_at_is_asked_about_no_more(paid_before: Scene) 
 
 def test_a_question_that_is_open_already_is_enough(paid_before: Scene) -> None:
     open_already = paid_before.at_age(PAST).with_history(open_cases=frozenset({CaseKind.AMOUNT_MISMATCH}))
-    assert open_already.word(DENIALS[0]) == "Stop"
+    assert open_already.word(DENIALS[0]) == "probe"
+    assert not open_already.ends(DENIALS[0]), "that case keeps its watch"
     own = paid_before.at_age(PAST).with_history(open_cases=frozenset({CaseKind.NEEDS_REVIEW}))
     assert own.word(DENIALS[0]) == "needs_review"
 

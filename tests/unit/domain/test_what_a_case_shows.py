@@ -314,7 +314,7 @@ def test_another_payment_of_the_same_amount_is_another_question(scene: Scene, ki
         ("Rejected", CaseKind.UNASKABLE, Pace.PROBE, timedelta(minutes=40)),
         ("Unrecognised", CaseKind.UNRECOGNISED_STATE, Pace.PROBE, timedelta(minutes=40)),
         ("Unavailable", CaseKind.UNANSWERED, Pace.SOON, timedelta(hours=49)),
-        ("Refunded in full", CaseKind.REFUNDED_WHILE_PENDING, Pace.AGES, timedelta(minutes=40)),
+        ("Refunded in full", CaseKind.REFUNDED_WHILE_PENDING, Pace.PROBE, timedelta(minutes=40)),
     ],
 )
 def test_the_watch_of_a_case_goes_on_as_its_answer_allows(

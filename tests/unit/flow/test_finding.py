@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from reconciler.domain.order import OrderKey, OrderState
+from reconciler.events.trouble import ReplicaIsAvailable, ReplicaIsUnavailable
 from reconciler.flow.channel import Channel
 from reconciler.flow.find import LOOKS_A_ROUND, PAGE_ROWS, Finder, FindPolicy
 from reconciler.pace import Pace
-from reconciler.ports import Glimpse, Page, Position, ShopUnavailable
+from reconciler.ports import Glimpse, Page, Position, ReplicaUnavailable, ShopUnavailable
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.gateway import ScriptedGateway
 from reconciler.testing.shop import Facts, MemoryShop
@@ -168,6 +169,76 @@ async def test_a_walk_that_is_asked_for_while_a_look_lasts_is_made(bench: Bench)
     shop.keeps.set()
     await bench.pass_time(2 * EVERY_S)
     assert shop.walks == before + 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+class Long(Watching):
+    """A shop whose walk reads a page in ten seconds; a replica may end what reads old rows."""
+
+    page_s = 0.0
+    ends_old: ReplicaUnavailable | None = None
+    pages: list[str]
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(channels={name: (name,) for name in bench.channels}, table=bench.table)
+        self.clock, self.met, self.pages = bench.clock, {}, []
+
+    async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
+        page = await super().candidates(after, min(limit, 2), known)
+        if page.found and page.found[0].row.key.startswith("old"):
+            if self.ends_old is not None:
+                raise self.ends_old
+            await self.clock.sleep(self.page_s)
+        self.pages += [found.row.key for found in page.found]
+        return page
+
+
+@pytest.fixture
+async def long(bench: Bench) -> Long:
+    """Give a shop with orders of two days ago, that a first walk has come through."""
+    shop = Long(bench)
+    for number in range(20):
+        bench.order(f"old{number}", minutes=2 * 24 * 60)
+    await bench.once(bench.process(shop))
+    shop.page_s = 10.0
+    shop.pages.clear()
+    return shop
+
+
+async def test_who_orders_while_a_walk_lasts_is_found_at_the_interval(bench: Bench, long: Long) -> None:
+    rounds = bench.process(long)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(25)
+    bench.order("new", minutes=0)
+    assert rounds.walked_at is None
+    await bench.pass_time(2 * EVERY_S)
+    assert "new" in long.pages
+    assert rounds.walked_at is None, "and the walk lasts"
+    assert rounds.found_at is not None
+    assert (bench.clock.now() - rounds.found_at).total_seconds() <= EVERY_S + 10
+    await bench.pass_time(90)
+    assert rounds.walked_at is not None
+    assert set(long.pages) == {"new", *(f"old{number}" for number in range(20))}
+    assert rounds.context.tally.found == 1
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+
+
+async def test_who_orders_is_found_though_no_walk_comes_through(bench: Bench, long: Long) -> None:
+    long.ends_old = ReplicaUnavailable("canceling statement due to conflict with recovery")
+    rounds = bench.process(long)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(60)
+    bench.order("new", minutes=0)
+    bench.pay("Nnew", paid_at=bench.clock.now())
+    await bench.pass_time(120)
+    assert bench.table.rows[OrderKey("new")].state is OrderState.PAID
+    assert rounds.walked_at is None
+    assert len(bench.said(ReplicaIsUnavailable)) == 1
+    assert not bench.said(ReplicaIsAvailable)
     rounds.stop()
     await bench.pass_time(5)
     await running
