@@ -14,7 +14,12 @@ RETRY_MAX = timedelta(minutes=5)
 RETRY_DOUBLINGS_MAX = 10
 RETRY_SPREAD = 0.1
 PROBE_EVERY = timedelta(days=1)
-"""How often an attempt is asked on after its last age, where a person has been told and nothing usable comes."""
+"""How often an attempt is asked on after its last age, where a person has been told."""
+INTERRUPTIONS_MAX = 3
+"""Asks in a row that came to no end at all. An attempt that had more may be what breaks us."""
+SUSPECT_LEASE_MAX = timedelta(minutes=30)
+"""Often enough for the alert on faults of ours to stay on, and seldom enough for a log that can be read."""
+SUSPECT_DOUBLINGS_MAX = 10
 
 
 def next_ask(
@@ -54,6 +59,15 @@ def retry_after(failures: int, number: str) -> timedelta:
     doublings = min(max(failures, 1) - 1, RETRY_DOUBLINGS_MAX)
     wait = min(RETRY_FIRST * (1 << doublings), RETRY_MAX)
     return wait + wait * share_of(number) * RETRY_SPREAD
+
+
+def leased_for(lease: timedelta, interruptions: int) -> timedelta:
+    """Say how long a lease keeps an attempt whose last asks came to no end, so many in a row: what may break us longer.
+
+    Twice as long each time beyond `INTERRUPTIONS_MAX`. A restart frees it at once: that may be the mending.
+    """
+    doublings = min(max(interruptions - INTERRUPTIONS_MAX, 0), SUSPECT_DOUBLINGS_MAX)
+    return max(lease, min(lease * (1 << doublings), SUSPECT_LEASE_MAX))
 
 
 def share_of(number: str) -> float:

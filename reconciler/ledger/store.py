@@ -15,6 +15,7 @@ from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History
 from reconciler.domain.learning import Payments
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.domain.schedule import leased_for
 from reconciler.ledger import acts as acts_of
 from reconciler.ledger import cases as cases_of
 from reconciler.ledger import figures as figures_of
@@ -120,12 +121,17 @@ class SqlLedger:
             return await watches_of.add(page.connection, new)
 
     async def lease(self, channel: ChannelName, now: datetime, until: datetime, limit: int) -> Sequence[Watch]:
-        """Take due watches of a channel until then: the newest, and a quarter for the oldest. Writes only if any is."""
+        """Take due watches of a channel until then: the newest, and a quarter for the oldest. Writes only if any is.
+
+        Where only suspects are due, one of them, alone, and for longer.
+        """
         async with self._reading() as connection:
             if not await self._pen.glance(connection, watches_of.is_due(channel, now)) or limit < 1:
                 return ()
         async with self._pen.writing() as page:
             ids = await self._choose(page.connection, channel, now, limit)
+            if not ids and (suspect := (await page.connection.execute(watches_of.suspects(channel, now))).first()):
+                ids, until = [suspect.id], now + leased_for(until - now, suspect.interruptions)
             return await watches_of.lease(page.connection, ids, until)
 
     async def free_leases(self, *, lives: bool = False) -> int:
@@ -344,13 +350,8 @@ class SqlLedger:
     async def _choose(
         self, connection: AsyncConnection, channel: ChannelName, now: datetime, limit: int
     ) -> Sequence[int]:
-        """Choose the newest, and, where more are due than fit, every fourth place over time for the oldest.
-
-        Where only suspects are due, one of them, alone.
-        """
+        """Choose the newest, and, where more are due than fit, every fourth place over time for the oldest."""
         newest = list((await connection.execute(watches_of.due(channel, now, limit + 1, newest=True))).scalars())
-        if not newest:
-            return list((await connection.execute(watches_of.suspects(channel, now))).scalars())
         if len(newest) <= limit:
             return newest
         quarter, self._leased[channel] = divmod(self._leased.get(channel, 0) + limit, SHARE_OF_OLDEST)

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, bindparam, case, func, insert, literal, or_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciler.domain.order import Attempt, ChannelName, OrderKey
-from reconciler.domain.schedule import RETRY_MAX, RETRY_SPREAD
+from reconciler.domain.schedule import INTERRUPTIONS_MAX, RETRY_MAX, RETRY_SPREAD
 from reconciler.ledger.tables import watches
 from reconciler.ledger.values import (
     canonical,
@@ -32,9 +32,7 @@ WOULD_SETTLE = "would_settle"
 """The decision that the flow notes in observe mode in place of settling."""
 DECISION_LENGTH_MAX = 64
 DUE_AGAIN_WITHIN = RETRY_MAX * (1 + RETRY_SPREAD)
-"""A watch whose last ask came to nothing is due again within this; one that is leased, within less."""
-INTERRUPTIONS_MAX = 3
-"""Asks in a row that ended in no update. A watch that had more is leased alone, after all others."""
+"""A watch whose last ask came to nothing is due again within this; one that is leased, too, but for suspects."""
 
 _Found = Row[Any]
 _OF_KNOWN = tuple(watches.c[name] for name in ("id", "order_key", "channel", "out_trade_no", "was_paid", "ended_at"))
@@ -73,7 +71,7 @@ def is_due(channel: ChannelName, now: datetime) -> Select[Any]:
 def suspects(channel: ChannelName, now: datetime) -> Select[Any]:
     """Select the due watch that was interrupted least among those that were too often: it may be what breaks us."""
     return (
-        select(watches.c.id)
+        select(watches.c.id, watches.c.interruptions)
         .where(watches.c.channel == channel, watches.c.due_at <= to_us(now))
         .order_by(watches.c.interruptions, watches.c.due_at, watches.c.id)
         .limit(1)

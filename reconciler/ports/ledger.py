@@ -68,7 +68,7 @@ class Ledger(Protocol):
 
         `lives`: whoever had leased them lives on, so that none of them has broken it: no interruption is counted.
         A watch whose asks were interrupted several times in a row may be what breaks us: `lease` gives it out alone,
-        and only when no other is due.
+        only when no other is due, and for longer each time (`leased_for`).
         """
         ...
 

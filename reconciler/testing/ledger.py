@@ -15,6 +15,7 @@ from reconciler.domain.case import CaseKind
 from reconciler.domain.history import History
 from reconciler.domain.learning import Payments
 from reconciler.domain.order import ChannelName, OrderKey
+from reconciler.domain.schedule import INTERRUPTIONS_MAX, leased_for
 from reconciler.ports import (
     NO_CASE,
     Acted,
@@ -49,7 +50,6 @@ from reconciler.ports import (
 from reconciler.testing import ledger_cases, ledger_figures, ledger_past, ledger_telling
 from reconciler.testing.shelf import (
     ENTRY_KINDS,
-    INTERRUPTIONS_MAX,
     SHARE_OF_OLDEST,
     Contents,
     Intended,
@@ -145,7 +145,7 @@ class MemoryLedger:
         with self._writing() as contents:
             for item in due:
                 taken = contents.watches[item.watch.id]
-                taken.leased_until = until
+                taken.leased_until = now + leased_for(until - now, taken.interruptions)
                 taken.interruptions += 1
                 contents.awake(taken)
         return [item.watch for item in due]

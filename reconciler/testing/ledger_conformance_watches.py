@@ -241,6 +241,23 @@ class WatchConformance(Leading):
         leased = [[watch.attempt.order_key for watch in await lease(ledger, 9)] for _ in range(4)]
         assert leased == [["3"], ["1"], ["2"], []]
 
+    async def test_what_is_interrupted_again_and_again_is_leased_for_longer_until_somebody_leads(
+        self, bench: Bench, ledger: Ledger
+    ) -> None:
+        await ledger.watch([NewWatch(attempt("1"), NOW)], NOW)
+        now, waits = NOW, []
+        for _ in range(10):
+            assert len(await ledger.lease(CHANNEL, now, now + timedelta(minutes=2), 9)) == 1
+            due = await ledger.next_due(CHANNEL)
+            assert due is not None
+            waits.append((due - now).total_seconds() / 60)
+            now = due
+        assert waits == [2, 2, 2, 2, 4, 8, 16, 30, 30, 30]
+        ledger = await bench.open()
+        await ledger.lead("next", now)
+        assert await ledger.free_leases() == 1
+        assert len(await ledger.lease(CHANNEL, now, now + timedelta(minutes=2), 9)) == 1
+
     async def test_what_an_outage_interrupts_is_no_suspect(self, ledger: Ledger) -> None:
         await ledger.watch([NewWatch(attempt("1"), NOW), NewWatch(attempt("2"), NOW)], NOW)
         for _ in range(9):

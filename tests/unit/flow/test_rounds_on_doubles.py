@@ -149,6 +149,27 @@ async def test_an_order_that_breaks_us_cannot_block_the_rest(bench: Bench) -> No
     assert "planted" in failed.traceback
 
 
+async def test_an_order_that_breaks_us_fills_no_log_and_is_tried_at_once_by_who_leads_next(bench: Bench) -> None:
+    def breaks(_number: str) -> None:
+        raise ZeroDivisionError("planted")
+
+    bench.clock = ManualClock(NOON)
+    bench.order("1")
+    bench.pay("N1")
+    bench.gateway().on_ask = breaks
+    running = asyncio.create_task((rounds := bench.process()).run())
+    for _ in range(6 * 60):
+        await bench.clock.advance(60)
+    assert 12 <= len(bench.events.of(TurnFailed)) <= 22, "seldom, and often enough for its alert to stay on"
+    rounds.stop()
+    await bench.pass_time(5)
+    await running
+    await rounds.context.shop.release()
+    bench.gateway().on_ask = None
+    await bench.once()
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
+
+
 async def test_one_payment_never_moves_two_orders(bench: Bench) -> None:
     bench.order("1", "SAME")
     bench.order("2", "SAME")
