@@ -1,4 +1,4 @@
-"""Where a walk begins that must meet every row created since a time.
+"""Where a walk begins that must meet every row created since a time, and where one that is to meet what comes next.
 
 By time, an index range says so. By key it takes more, since not every integer key grows with time (those of a second
 server or an import, random ones): where an index begins with `created_at`, the least key among the rows created since
@@ -28,6 +28,8 @@ MARGIN = timedelta(minutes=10)
 """How far creation times may be out of the order of the keys, or commits late."""
 OFFSETS_MARGIN = timedelta(hours=26)
 """Between the offsets that times kept as text may carry, compared as text."""
+FAR_AHEAD = timedelta(days=2)
+"""No clock and no zone makes an order's time so wrong: a row beyond it is made up, and says nothing of what is new."""
 
 
 async def beginning(axis: Axis, connection: AsyncConnection, since: datetime) -> Place:
@@ -52,6 +54,21 @@ async def beginning(axis: Axis, connection: AsyncConnection, since: datetime) ->
     if least is not None:
         low = min(low, least - 1)
     return (low,) if low >= first else None
+
+
+async def latest(axis: Axis, connection: AsyncConnection, now: datetime) -> Place:
+    """Give the newest place, as what is new comes after it: one row far in the future would hide all others for years.
+
+    By key there is no telling. Where every row lies far ahead, the newest of them all the same.
+    """
+    newest = await axis.newest(connection)
+    if newest is None or axis.is_by_key or axis.created_at is None:
+        return newest
+    try:
+        is_far = read_moment(axis.created_at, newest[0], axis.zone) > now + FAR_AHEAD
+    except MomentError:
+        is_far = True
+    return (is_far and await _by_time(axis, axis.created_at, connection, now + FAR_AHEAD)) or newest
 
 
 async def _is_small(axis: Axis, connection: AsyncConnection) -> bool:

@@ -99,7 +99,7 @@ class SqlShop:
     async def newest(self) -> Position:
         """Give the position of the newest row."""
         async with self._finding() as connection:
-            return await self._walk.newest(connection)
+            return await self._walk.newest(connection, self._clock.now())
 
     async def before(self, since: datetime) -> Position:
         """Give a position before the first row created since then."""

@@ -26,7 +26,7 @@ from reconciler.domain.order import OrderKey, OrderState
 from reconciler.ports import Found, Glimpse, Page, Position
 from reconciler.shops.sql.attempts import found
 from reconciler.shops.sql.axis import Axis, Place, axis_of
-from reconciler.shops.sql.beginning import beginning
+from reconciler.shops.sql.beginning import beginning, latest
 from reconciler.shops.sql.bound import BoundOrders, BoundShop
 from reconciler.shops.sql.lookups import by_keys
 from reconciler.shops.sql.rows import GLIMPSED, ReadRow, glimpse_of, read_row, selection
@@ -65,10 +65,10 @@ class Walk:
         self._are_rows_enough = attempts is None or self._attempts is not None
         """New attempts are on the row, or are walked by themselves: a row that is the same has none."""
 
-    async def newest(self, connection: AsyncConnection) -> Position:
-        """Give the position of the newest row of each table."""
-        attempts = await self._attempts.newest(connection) if self._attempts else None
-        return _written(_Places(await self._orders.newest(connection), attempts))
+    async def newest(self, connection: AsyncConnection, now: datetime) -> Position:
+        """Give the position of the newest row of each table, but for rows whose time is far ahead of `now`."""
+        attempts = await latest(self._attempts, connection, now) if self._attempts else None
+        return _written(_Places(await latest(self._orders, connection, now), attempts))
 
     async def before(self, connection: AsyncConnection, since: datetime) -> Position:
         """Give a position at or before the first row created since then, as far as `beginning` can know it."""

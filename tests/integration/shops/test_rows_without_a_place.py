@@ -36,6 +36,37 @@ async def test_a_row_without_a_time_hides_no_other_from_a_walk_by_time(base: Dat
 
 
 @ON_EACH
+async def test_a_row_far_in_the_future_hides_nothing_that_is_new(base: Database) -> None:
+    await made.table(base, id="VARCHAR(36) PRIMARY KEY")
+    await made.put(base, id=UUIDS[1], sn="OLD", created=made.local(base, made.NOON - timedelta(days=1)))
+    await made.put(base, id=UUIDS[0], sn="MADE UP", created=made.local(base, made.NOON + timedelta(days=365 * 10)))
+    async with made.shop_over(base) as shop:
+        newest = await shop.newest()
+        await made.put(base, id=UUIDS[2], sn="NEXT")
+        assert numbers(await made.walked(shop, newest)) == ["NEXT", "MADE UP"]
+
+
+@ON_EACH
+async def test_where_every_row_lies_there_the_newest_is_the_newest(base: Database) -> None:
+    await made.table(base, id="VARCHAR(36) PRIMARY KEY")
+    await made.put(base, id=UUIDS[0], created=made.local(base, made.NOON + timedelta(days=365 * 10)))
+    async with made.shop_over(base) as shop:
+        assert numbers(await made.walked(shop, await shop.newest())) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize("time", ["soon", "9999-99-99"])
+async def test_nor_does_a_time_that_is_none(base: Database, time: str) -> None:
+    await made.table(base, id="VARCHAR(36) PRIMARY KEY", created="TEXT")
+    await made.put(base, id=UUIDS[1], sn="OLD", created=made.local(base, made.NOON - timedelta(days=1)))
+    await made.put(base, id=UUIDS[0], sn="BROKEN", created=time)
+    async with made.shop_over(base) as shop:
+        newest = await shop.newest()
+        await made.put(base, id=UUIDS[2], sn="NEXT")
+        assert "NEXT" in numbers(await made.walked(shop, newest))
+
+
+@ON_EACH
 async def test_nor_does_an_attempt_without_one(base: Database) -> None:
     await made.table(base)
     await base.script(

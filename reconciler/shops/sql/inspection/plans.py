@@ -84,7 +84,7 @@ async def unserved(
 
 async def _walked(rehearsal: _Rehearsal, shop: BoundShop, since: datetime) -> tuple[str, ...]:
     walk, connection = Walk(shop), cast("AsyncConnection", rehearsal)
-    newest = await walk.newest(connection)
+    newest = await walk.newest(connection, since)
     position: Position = await walk.before(connection, since)
     await walk.page(connection, newest, PAGE_ROWS_MAX)
     await walk.page(connection, position, PAGE_ROWS_MAX)
