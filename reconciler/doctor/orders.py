@@ -11,7 +11,7 @@ from reconciler.doctor.remark import Remark, fault, warning, well
 from reconciler.domain.order import OrderState, UnreadableOrder
 from reconciler.settings.model import Settings
 from reconciler.shops.sql.bound import BoundShop
-from reconciler.shops.sql.inspection import Inspection
+from reconciler.shops.sql.inspection import TIMELESS_MAX, Inspection
 from reconciler.shops.sql.inspection.access import Sample
 from reconciler.shops.sql.rows import ReadRow
 
@@ -49,6 +49,7 @@ async def look(
         *_unreadable(rows, seen),
         *_numbers(sample, numbers, shop),
         *_times(sample, shop, settings, now),
+        *_timeless(await inspection.timeless(shop), shop),
         *(await _channels(inspection, rows, shop, seen)),
     ]
     return sample, remarks
@@ -115,6 +116,16 @@ def _times(sample: Sample, shop: BoundShop, settings: Settings, now: datetime) -
         yield fault(TIMES, said, remedy)
     elif times:
         yield well(TIMES, f"the newest order is {_hours(now - max(times))} old by {column}, read as {shop.zone}")
+
+
+def _timeless(orders: int, shop: BoundShop) -> Iterator[Remark]:
+    """Tell of orders that nobody will ever ask about."""
+    if orders:
+        column = shop.orders.created_at.name
+        count = f"{TIMELESS_MAX} orders and more" if orders == TIMELESS_MAX else f"{orders} orders"
+        said = f"{count} wait for a payment, or were closed without one, and have no {column}: they are never found"
+        remedy = f"have the shop fill {column} in; a table whose key is an integer that grows is walked by that"
+        yield warning(TIMES, said, remedy)
 
 
 async def _channels(inspection: Inspection, rows: Sequence[ReadRow], shop: BoundShop, seen: str) -> list[Remark]:

@@ -326,6 +326,19 @@ FAULTS = (
     ),
     # the orders
     Planted(
+        "orders without a time, where they are walked by it", "time zone", WARNING, "2 orders wait for a payment",
+        "fill created_at in", columns={"order_no": "VARCHAR(32) NOT NULL", "created_at": "TIMESTAMP NULL"},
+        edits=(('key = "id"', 'key = "order_no"'),),
+        plant=script(
+            "CREATE UNIQUE INDEX by_number ON orders (order_no)",
+            "CREATE INDEX by_time ON orders (created_at, order_no)",
+            "INSERT INTO orders (order_no, amount, status, pay_channel) VALUES ('T1', 9, 1, 'alipay')",
+            "INSERT INTO orders (order_no, amount, status, pay_channel) VALUES ('T2', 9, 1, 'alipay')",
+            "INSERT INTO orders (order_no, amount, status, pay_channel) VALUES ('T3', 9, 2, 'alipay')",
+        ),
+        kinds=ALL,
+    ),
+    Planted(
         "a state that is not mapped", "states", WARNING, "2 of the 6 orders of the last week have status 7",
         "shop.orders.states", plant=placed("S1", "S2", status=7), kinds=ALL,
     ),

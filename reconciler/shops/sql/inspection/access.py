@@ -32,6 +32,7 @@ from reconciler.shops.sql.rows import ReadRow, read_row, selection
 from reconciler.shops.sql.schema import Reflected, reflect
 
 SAMPLE_ROWS_MAX: Final = 20_000
+TIMELESS_MAX: Final = 1000
 
 EXAMINERS: Final[Mapping[str, Examiner]] = {
     "sqlite": SqliteExaminer(),
@@ -118,16 +119,32 @@ class Inspection:
         axis = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
         backwards = [column.sql.desc() for column in axis.columns]
         async with self.session() as connection:
-            newest = axis.select().order_by(*backwards).limit(SAMPLE_ROWS_MAX + 1).subquery()
+            has_place = axis.after(None)
+            newest = axis.select().where(*has_place).order_by(*backwards).limit(SAMPLE_ROWS_MAX + 1).subquery()
             first = select(*newest.c).order_by(*newest.c).limit(1)
             place = (await connection.execute(first)).first()
-            statement = selection(orders).order_by(*backwards).limit(SAMPLE_ROWS_MAX + 1)
+            statement = selection(orders).where(*has_place).order_by(*backwards).limit(SAMPLE_ROWS_MAX + 1)
             if place is not None:
                 statement = statement.where(axis.columns[0].sql >= sqlalchemy.bindparam(None, place[0], unique=True))
             raws = (await connection.execute(statement)).mappings().all()
             counted = (await connection.execute(select(sqlalchemy.func.count()).select_from(newest))).scalar()
         rows = tuple(read_row(orders, shop.zone, raw) for raw in raws[:SAMPLE_ROWS_MAX])
         return Sample(rows, is_whole=int(counted or 0) <= SAMPLE_ROWS_MAX)
+
+    async def timeless(self, shop: BoundShop) -> int:
+        """Count the orders that finding never meets, `TIMELESS_MAX` at most: candidates without a time, walked by it.
+
+        Not counted where no index begins with the time, which is a fault of its own.
+        """
+        orders = shop.orders
+        axis = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
+        if axis.is_by_key or not orders.is_time_indexed:
+            return 0
+        missing = (orders.created_at.sql.is_(None), orders.status.is_one_of(orders.candidate_values))
+        some = select(orders.key.sql).select_from(orders.source).where(*missing).limit(TIMELESS_MAX).subquery()
+        async with self.session() as connection:
+            counted = (await connection.execute(select(sqlalchemy.func.count()).select_from(some))).scalar()
+        return int(counted or 0)
 
     async def numbers(self, shop: BoundShop) -> tuple[str, ...]:
         """Read the numbers of the newest attempts, where those have a table of their own."""
