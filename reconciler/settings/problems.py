@@ -79,7 +79,11 @@ def unknown(word: str, known: Iterable[str], what: str = "key") -> str:
 
 def translate(error: ValidationError, model: type[BaseModel], base: Path) -> Iterator[tuple[str | int, Problem]]:
     """Put pydantic's findings into our words, without a value of the file in them; each with its first key."""
-    for details in error.errors(include_url=False, include_input=False):
+    found = error.errors(include_url=False, include_input=False)
+    within = {details["loc"][: len(details["loc"]) - 1] for details in found}
+    for details in found:
+        if details["type"] == "too_short" and details["loc"] in within:
+            continue  # only because what stands there has a fault of its own
         loc = tuple(part for part in details["loc"] if part != "[key]")
         table, field, key = _find(model, loc)
         yield loc[0] if loc else "", Problem(dotted((*base, *loc)), _say(details, table, field, key))

@@ -136,6 +136,14 @@ def test_each_fault_is_told_in_plain_words(check: Check, fault: str, answer: str
     assert not any("nput should" in line or "alid " in line for line in answers)
 
 
+@pytest.mark.parametrize("ages", ['["2h1m"]', '["0s", 30]'])
+def test_a_list_whose_values_have_faults_is_not_called_empty(check: Check, ages: str) -> None:
+    answers = check(top=f"ask.ages = {ages}\n")
+    assert [answer.partition(":")[0] for answer in answers] == [
+        f"At ask.ages[{at}]" for at in range(ages.count(",") + 1)
+    ]
+
+
 def test_a_pasted_secret_is_never_shown(base: str, gateways: Gateways) -> None:
     pasted = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
     text = base.replace('"env:APPLE_KEY"', f'"{pasted}"')
