@@ -326,7 +326,8 @@ def _at_least(meanings: dict[str, tuple[str, str]], column: Column) -> None:
     words = ("PENDING", "PAID") if column.kind is Kind.TEXT and not column.members else ("0", "1")
     for state, value in zip(("pending", "paid"), words, strict=True):
         if not any(known == state for known, _ in meanings.values()):
-            free = next((each for each in (value, "1", "2", "3", "4") if each not in meanings), "99")
+            choice = column.members or (value, "1", "2", "3", "4")  # an enumeration takes no others
+            free = next((each for each in choice if each not in meanings), "99")
             meanings[free] = (state, "NOTHING: no order was seen in such a state; ask whoever knows the shop")
 
 
