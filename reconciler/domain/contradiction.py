@@ -35,21 +35,27 @@ def paid_after_refunded(question: Question, order: Order, trade: Trade) -> OpenC
     return OpenCase(kind, why, (amount_of(trade, order),))
 
 
-def unpaid_after_paid(
-    question: Question, order: Order, answer: Unpaid | NotCreated
-) -> AskAgain | AskAt | OpenCase | None:
+def denied_while_asked(question: Question, answer: Unpaid | NotCreated) -> AskAgain | None:
+    """Ask on where a person has a question about a payment that is taken back now: it stays that one, and its watch."""
+    history = question.history
+    if history.last_verified != Paid.__name__ or not history.open_cases - {CaseKind.NEEDS_REVIEW}:
+        return None
+    return AskAgain(_taken_back(answer), Pace.PROBE)
+
+
+def _taken_back(answer: Unpaid | NotCreated) -> str:
+    return f"paid when asked before, and {name_of(answer)} now: that answer is old, or the payment was taken back"
+
+
+def unpaid_after_paid(question: Question, order: Order, answer: Unpaid | NotCreated) -> AskAt | OpenCase | None:
     """Take "not paid" for what it is where the same trade was paid when asked before: an old answer, or a lie.
 
     A payment whose order has not been moved yet (its callback is waited for, settling is stopped, the shop's code does
-    not answer) is asked about again soon, and past its last age somebody is told: it is never given up for that. Where
-    a person has a question about it already, it stays that one.
+    not answer) is asked about again soon, and past its last age somebody is told: it is never given up for that.
     """
-    history = question.history
-    if history.last_verified != Paid.__name__:
+    if question.history.last_verified != Paid.__name__:
         return None
-    why = f"paid when asked before, and {name_of(answer)} now: that answer is old, or the payment was taken back"
-    if history.open_cases - {CaseKind.NEEDS_REVIEW}:
-        return AskAgain(why, Pace.PROBE)
+    why = _taken_back(answer)
     if not question.is_past_last_age:
         return AskAt(question.now + RETRY_MAX, why)
     fact = Fact("state", "not paid, and paid when asked before", order.state.value)

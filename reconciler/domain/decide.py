@@ -31,7 +31,12 @@ from reconciler.domain.answer import (
 )
 from reconciler.domain.case import CaseKind, Fact
 from reconciler.domain.confirm import Subject, confirm
-from reconciler.domain.contradiction import closed_after_paid, paid_after_refunded, unpaid_after_paid
+from reconciler.domain.contradiction import (
+    closed_after_paid,
+    denied_while_asked,
+    paid_after_refunded,
+    unpaid_after_paid,
+)
 from reconciler.domain.decision import (
     AskAgain,
     AskAt,
@@ -52,22 +57,35 @@ from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
 from reconciler.domain.trust import distrust
 
-__all__ = ["Subject", "before_asking", "decide", "paced", "when_next"]
+__all__ = ["Subject", "before_asking", "decide", "is_kept_by_a_case", "paced", "when_next"]
 
+_CASES = frozenset(kind.value for kind in CaseKind)
 OUTLAST_REFUSAL_FIRST = timedelta(minutes=5)
 OUTLAST_REFUSAL_FOR = timedelta(days=3)
 """How long a trade is asked about past its last age where the gateway refused to close it."""
 
 
-def before_asking(subject: Subject, history: History) -> Decision | None:
-    """Decide without asking where the shop's row has moved on, and neither another attempt nor a case asks for more."""
+def before_asking(subject: Subject, history: History, *, is_kept: bool = False) -> Decision | None:
+    """Decide without asking where the shop's row has moved on, and neither another attempt nor a case asks for more.
+
+    `is_kept`: by its case alone (`is_kept_by_a_case`). When a person has answered that one, he is asked nothing new.
+    """
     row = subject.row
     if isinstance(row, Order) and history.is_only_attempt and not history.open_cases:
         if row.state is OrderState.PAID:
             return Done("the shop has it paid")
         if row.state is OrderState.REFUNDED:
             return Done("the shop has it refunded")
+    if is_kept and not history.open_cases:
+        return Stop("its last age has been answered, and a person has looked at it")
     return None
+
+
+def is_kept_by_a_case(subject: Subject, policy: Policy, last_decision: str, last_answered_at: datetime | None) -> bool:
+    """Whether an attempt is asked about past its last age because its last answer was a question for a person."""
+    if last_answered_at is None or last_decision not in _CASES:
+        return False
+    return _next_age(subject, policy, last_answered_at, last_answered_at, Pace.AGES) is None
 
 
 def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now: datetime) -> Decision:
@@ -139,6 +157,8 @@ def _said(answer: Answer) -> str:
 
 def _usable(question: Question, answer: Usable) -> Decision:
     row = question.subject.row
+    if isinstance(answer, Unpaid | NotCreated) and (kept := denied_while_asked(question, answer)):
+        return kept
     if row is None:
         return _gone(question, answer)
     if isinstance(row, UnreadableOrder):
@@ -337,12 +357,13 @@ def _next_age(subject: Subject, policy: Policy, asked_at: datetime, now: datetim
 
 
 def _unanswered(question: Question, why: str) -> Decision:
-    """Ask again soon; no age is used up. Past its last age somebody is told, and it is asked on.
+    """Ask again soon; no age is used up. Past its last age somebody is told, unless he has a question about it already.
 
     Where closing was begun, and not refused, its last age has been answered: only what became of the trade is missing.
     """
     is_closed_or_closing = question.history.close_begun and not question.history.close_refused
-    if question.is_past_last_age and not is_closed_or_closing:
+    is_asked = bool(question.history.open_cases - {CaseKind.UNANSWERED})
+    if question.is_past_last_age and not is_closed_or_closing and not is_asked:
         return OpenCase(CaseKind.UNANSWERED, f"no usable answer at its last age; the last was: {why}", (), Pace.SOON)
     return AskAgain(why, Pace.SOON)
 

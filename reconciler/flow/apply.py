@@ -46,7 +46,7 @@ async def apply(context: Context, judged: Sequence[Judged]) -> None:
     batch = Batch(
         updates=updates,
         entries=tuple(
-            entry for item, update in zip(judged, updates, strict=True) for entry in _entries(context, item, update)
+            entry for item, update in zip(judged, updates, strict=True) for entry in entries_of(context, item, update)
         ),
         cases=reports,
         ends=tuple(_answered(item) for item in judged if isinstance(item.decision, Done) and item.history.open_cases),
@@ -82,7 +82,7 @@ def _answered(item: Judged) -> EndCases:
     return EndCases(attempt.order_key, f"done: {why_of(item.decision)}", attempt.out_trade_no)
 
 
-def _entries(context: Context, item: Judged, update: WatchUpdate) -> list[Entry]:
+def entries_of(context: Context, item: Judged, update: WatchUpdate) -> list[Entry]:
     """Give the lines that this decision adds to the ledger; "not yet" adds none."""
     decision = item.decision
     first_time = item.watch.last_decision != WOULD_SETTLE
@@ -91,7 +91,7 @@ def _entries(context: Context, item: Judged, update: WatchUpdate) -> list[Entry]
         amount = {"amount_fen": trade.amount.fen, "currency": trade.amount.currency} if trade.amount else {}
         return [_entry(item, WOULD_SETTLE, {"transaction_id": trade.transaction_id, **amount})]
     if isinstance(decision, Stop | OpenCase) and update.ended:
-        return [_entry(item, "watch_ended", {})]
+        return [_entry(item, "watch_ended", {"why": update.why})]
     if isinstance(decision, CloseOrder) and update.ended:
         return [_entry(item, "closed", {})]
     if isinstance(decision, CloseTrade) and context.enforcing and not item.history.close_begun:

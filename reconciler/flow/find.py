@@ -61,7 +61,7 @@ class Finder:
         self._latest: Position | None = None
         """What was newest at the last look; None: step back at the next."""
         self._looked_s = -math.inf
-        """When the last look began, monotonic."""
+        """When the last look ended, monotonic."""
         self._looks = 0
         """Those of this round, the one that stepped back included."""
         self._stepped_back_s = 0.0
@@ -78,27 +78,34 @@ class Finder:
         found = await self._look()
         return await self.walk() if found is None else found
 
-    async def _look(self) -> int | None:
-        """Look at what is new; None where no walk has come through yet, so that nobody knows what is."""
+    async def _look(self, *, tells: bool = True) -> int | None:
+        """Look at what is new; None where no walk has begun yet, so that nobody knows what is."""
         context = self._context
         now = context.clock.now()
-        self._looked_s = context.clock.monotonic()
         newest = await context.shop.newest()
         mark = await self._steps.by_the_books(context)
         if mark is None:
             return None
         if self._latest is not None and not self._is_to_step_back():
-            found = await self._go_through(self._latest)
+            found = await self._go_through(self._latest, tells=tells)
             self._latest, self._looks = newest, self._looks + 1
-            self._looked()
+            self._note_look()
             return found
-        found = await self._go_through(mark.from_, known=self._known | self._known_before)
+        found = await self._go_through(mark.from_, known=self._known | self._known_before, tells=tells)
         self._latest, self._looks, self._stepped_back_s = newest, 1, context.clock.monotonic()
         if not timedelta(0) <= now - mark.seen_at < self._policy.overlap:  # or the clock was set back, by little
             await QuickMark(from_=mark.seen, seen=newest, seen_at=now).keep(context.ledger)
             self._known_before, self._known = self._known, set()
-        self._looked()
+        self._note_look()
         return found
+
+    def _note_look(self) -> None:
+        self._looked_s = self._context.clock.monotonic()
+        self._looked()
+
+    async def _look_if_due(self) -> int:
+        """Look at what is new while a walk lasts, at the interval. The walk itself will tell of the strangers there."""
+        return (await self._look(tells=False) or 0) if self._is_to_look() else 0
 
     def _is_to_look(self) -> bool:
         return self._context.clock.monotonic() - self._looked_s >= self._policy.every.total_seconds()
@@ -110,9 +117,11 @@ class Finder:
     async def walk(self) -> int:
         """Walk the whole window, from where the last complete walk ended if that is further back.
 
-        Whoever orders now does not wait for it: it goes on from a look at what is new, and looks again at the interval.
+        Whoever orders now does not wait for it, nor for a walk that comes to grief: what is new is looked at first, and
+        again at the interval.
         """
         context = self._context
+        found = await self._look_if_due()
         now = context.clock.now()
         newest = await context.shop.newest()
         since = now - self._policy.window
@@ -120,30 +129,35 @@ class Finder:
             since = min(since, self._policy.since)
         if last := await context.ledger.mark(WALKED_MARK):
             since = min(since, datetime.fromisoformat(last))
-        found = await self._go_through(await context.shop.before(since), since)
-        await context.ledger.set_mark(WALKED_MARK, now.isoformat())
         if await QuickMark.read(context.ledger) is None:
             from_ = await context.shop.before(now - self._policy.overlap)  # who orders now may commit in two minutes
             await QuickMark(from_=from_, seen=newest, seen_at=now).keep(context.ledger)
+        found += await self._go_through(await context.shop.before(since), since)
+        await context.ledger.set_mark(WALKED_MARK, now.isoformat())
         self._policy = replace(self._policy, since=None)
         return found
 
     async def _go_through(
-        self, after: Position, since: datetime | None = None, *, known: AbstractSet[Glimpse] = frozenset()
+        self,
+        after: Position,
+        since: datetime | None = None,
+        *,
+        known: AbstractSet[Glimpse] = frozenset(),
+        tells: bool = True,
     ) -> int:
         """Make watches of the candidates from a position on, of those created since then, but not of known ones."""
         total = 0
         strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
-            if since is not None and self._is_to_look():
-                total += await self._look() or 0
+            if since is not None:
+                total += await self._look_if_due()
             read_at = self._context.clock.now()
             page: Page = await self._context.shop.candidates(position, PAGE_ROWS, known)
             total += await self._take(page, read_at, since)
             if since is None and len(self._known) < KNOWN_MAX:
                 self._known.update(found.glimpse for found in page.found if found.glimpse and _is_whole(found))
-            strangers.update(value for found in page.found for value in found.strangers)
+            strangers.update(value for found in page.found for value in found.strangers if tells)
             position = page.next
         for value, orders in strangers.items():
             if value not in self._named:

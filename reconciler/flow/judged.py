@@ -67,6 +67,9 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
     asked_at = reply.asked_at if reply else None
     next_ask_at = when_next(paced(decision, item.history), item.subject, context.policy, now, failures, asked_at)
     ended = next_ask_at is None and context.enforcing
+    why = why_of(decision)
+    if ended and isinstance(decision, OpenCase):
+        why += "; a person has looked at it"
     name = WOULD_SETTLE if isinstance(decision, Settle) else name_of_decision(decision)
     return WatchUpdate(
         watch=watch.id,
@@ -75,9 +78,9 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
         failures=failures,
         untrusted_run=item.history.untrusted_run,
         decision=name,
-        why=why_of(decision),
+        why=why,
         ended=ended,
-        ask=ask_of(reply, f"{name}: {why_of(decision)}"),
+        ask=ask_of(reply, f"{name}: {why}"),
         last_verified=_last_verified(item),
         transaction_id=reply.answer.trade.transaction_id if reply and isinstance(reply.answer, Paid) else None,
         shows_paid=any(_shows_paid(row) for row in (item.was, item.subject.row)),
@@ -132,6 +135,7 @@ def report_of(item: Judged, case: OpenCase) -> CaseReport:
         evidence=reply.evidence if reply else None,
         key=reply.key if reply else None,
         amount=item.subject.row.amount if isinstance(item.subject.row, Order) else attempt.amount,
+        is_repeated=(item.watch.last_decision, item.watch.why) == (case.kind.value, case.why),
     )
 
 

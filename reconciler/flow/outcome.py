@@ -12,7 +12,7 @@ from reconciler.domain.decision import Done, OpenCase
 from reconciler.domain.order import Order, Row
 from reconciler.domain.schedule import retry_after
 from reconciler.events.orders import CaseEnded, OrderCallbackWon, OrderSettled
-from reconciler.flow.apply import announce
+from reconciler.flow.apply import announce, entries_of
 from reconciler.flow.context import Context
 from reconciler.flow.judged import PARKED, ROW_BUSY, WAITS, WOULD_SETTLE, Judged, ask_of, report_of, update_of
 from reconciler.flow.row_busy import BUSY, TRIES_MAX, again_after, meet, stays_locked
@@ -103,7 +103,8 @@ async def refused(context: Context, item: Judged, case: OpenCase, begun: Intenti
     now = context.clock.now()
     judged = replace(item, decision=case)
     report = report_of(judged, case)
-    batch = Batch(updates=(update_of(context, judged, now),), cases=(report,))
+    update = update_of(context, judged, now)
+    batch = Batch(updates=(update,), entries=tuple(entries_of(context, judged, update)), cases=(report,))
     outcomes = await context.ledger.conclude(begun, Outcome.REFUSED, case.why, batch, now)
     context.tally.not_applied += 1
     announce(context, (report,), outcomes)

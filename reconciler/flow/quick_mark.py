@@ -24,7 +24,7 @@ class QuickMark:
 
     @classmethod
     async def read(cls, ledger: Ledger) -> Self | None:
-        """Give what was kept last; None before the first walk has come through. Raises LedgerUnavailable."""
+        """Give what was kept last; None before the first walk has begun. Raises LedgerUnavailable."""
         kept = await ledger.mark(_NAME)
         if kept is None:
             return None

@@ -143,7 +143,8 @@ async def _open(page: Page, item: CaseReport, digest: str, now: datetime) -> Cas
 
 async def _repeat(page: Page, found: _Found, item: CaseReport, digest: str, now: datetime) -> None:
     """Count it; where the facts have changed, keep the new ones and say so in an entry."""
-    changed = found.facts_digest != digest
+    is_anothers = item.is_repeated and found.out_trade_no != item.out_trade_no
+    changed = found.facts_digest != digest and not is_anothers
     anew: dict[str, Any] = {}
     if changed:
         anew = _question(item, digest) | _UNSEEN | untold.woken(found.told_at, found.remind_at, now)

@@ -121,6 +121,8 @@ class CaseReport:
     """The order's, where its row could be read: for whoever is told."""
     only_new: bool = False
     """Say nothing where such a case is open already: it may know more by now."""
+    is_repeated: bool = False
+    """This very attempt said it at its last ask: where the case has come to be about another attempt, it stays so."""
 
 
 class Reported(Enum):

@@ -151,7 +151,8 @@ def _write(contents: Contents, case: Case, act: CaseAct, now: datetime, append: 
 def _repeat(contents: Contents, case: Case, item: CaseReport, now: datetime, append: Append) -> None:
     repeated = replace(case, repeated=case.repeated + 1)
     digest = digest_of(item.kind, item.facts)
-    if case.digest != digest:
+    is_anothers = item.is_repeated and case.out_trade_no != item.out_trade_no
+    if case.digest != digest and not is_anothers:
         repeated = replace(
             repeated, why=item.why, facts=item.facts, channel=item.channel, out_trade_no=item.out_trade_no
         )

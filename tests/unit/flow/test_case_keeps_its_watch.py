@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from reconciler.domain.answer import Answer, NotCreated, Paid, Trade, Unpaid
+from reconciler.domain.answer import (
+    Answer,
+    Closed,
+    NotCreated,
+    Paid,
+    Refunded,
+    Throttled,
+    Trade,
+    Unavailable,
+    Unpaid,
+)
 from reconciler.domain.case import CaseKind
 from reconciler.domain.money import Money
-from reconciler.domain.order import OrderKey, OrderState
+from reconciler.domain.order import Attempt, OrderKey, OrderState
 from reconciler.domain.policy import Policy
 from reconciler.domain.schedule import PROBE_EVERY
 from reconciler.flow.rounds import Rounds
-from reconciler.ports import Case, Resolve
+from reconciler.ports import Case, Move, Moved, NotMoved, Resolve, Snooze
 from reconciler.testing.clock import ManualClock
-from tests.unit.flow.bench import CNY_99, NOON, Bench
+from reconciler.testing.shop import MemoryShop
+from tests.unit.flow.bench import ALIPAY, CNY_99, NOON, Bench
 
 DAY_S = PROBE_EVERY.total_seconds() + 60
 
@@ -76,19 +88,136 @@ async def test_a_gateway_that_takes_its_word_back_does_not_end_it(bench: Bench, 
     assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
 
 
-async def test_what_a_person_has_resolved_is_asked_about_once_more_and_noted(
-    bench: Bench, rounds: Rounds, asks: list[str]
+DENIALS = (Unpaid(Trade("N1")), NotCreated(), Closed(Trade("N1")), Refunded(Trade("N1", "T1", Money(1), NOON), True))
+
+
+@pytest.mark.parametrize("answer", [*DENIALS, Unavailable("timeout")], ids=lambda answer: type(answer).__name__)
+@pytest.mark.parametrize("final", [False, True], ids=["resolved", "for good"])
+async def test_what_a_person_has_resolved_is_asked_about_no_more_and_nothing_new_comes_of_it(
+    bench: Bench, rounds: Rounds, asks: list[str], answer: Answer, final: bool
 ) -> None:
+    bench.gateway().will_answer("N1", answer)
     case = await the_case(rounds)
-    await rounds.context.ledger.handle([Resolve(case.id, "zhang", "refunded by hand")], bench.clock.now())
+    done = [Resolve(case.id, "zhang", "refunded by hand", final=final)]
+    await rounds.context.ledger.handle(done, bench.clock.now())
     for _ in range(3):
         await bench.clock.advance(DAY_S)
         await bench.once(rounds)
-    assert len(asks) == 2
+    assert len(asks) == 1
     assert not await rounds.context.ledger.cases()
     story = await rounds.context.ledger.story(OrderKey("1"))
     assert story.watches[0].ended_at is not None
-    assert [told.entry.kind for told in story.entries].count("watch_ended") == 1
+    (ended,) = [told.entry for told in story.entries if told.entry.kind == "watch_ended"]
+    assert "a person has looked at it" in str(ended.body["why"])
+
+
+async def test_resolved_before_its_last_age_it_ends_with_that_one(bench: Bench, asks: list[str]) -> None:
+    bench.order("1", minutes=47 * 60)
+    bench.gateway().will_answer("N1", paid(bench, Money(1)))
+    rounds = await bench.once()
+    await rounds.context.ledger.handle([Resolve((await the_case(rounds)).id, "zhang", ".")], bench.clock.now())
+    for _ in range(3):
+        await bench.clock.advance(3600)
+        await bench.once(rounds)
+    assert len(asks) == 2
+    story = await rounds.context.ledger.story(OrderKey("1"))
+    assert story.watches[0].why.endswith("CNY 99.00 in the shop; a person has looked at it")
+    assert [told.entry.body["why"] for told in story.entries if told.entry.kind == "watch_ended"] == [
+        story.watches[0].why
+    ]
+
+
+class Refusing(MemoryShop):
+    """A shop whose database refuses to move an order, until it does not."""
+
+    refuses = True
+
+    async def settle(self, move: Move) -> Moved | NotMoved:
+        if self.refuses:
+            return NotMoved(await self.read([order.key for order in move.orders]), "a trigger says no")
+        return await super().settle(move)
+
+
+async def test_an_order_that_could_not_be_moved_is_not_moved_after_a_person_has_dealt_with_it(
+    bench: Bench, asks: list[str]
+) -> None:
+    shop = Refusing(channels={name: (name,) for name in bench.channels}, table=bench.table)
+    bench.order("1", minutes=49 * 60)
+    bench.pay("N1")
+    rounds = bench.process(shop)
+    for _ in range(3):
+        await bench.once(rounds)
+        await bench.clock.advance(DAY_S)
+    case = await the_case(rounds)
+    assert case.kind is CaseKind.SETTLE_REFUSED
+    await rounds.context.ledger.handle([Resolve(case.id, "zhang", "delivered by hand")], bench.clock.now())
+    shop.refuses = False
+    await bench.once(rounds)
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
+    assert len(asks) == 3
+
+
+async def test_one_bad_moment_a_day_later_raises_no_second_question(bench: Bench, rounds: Rounds) -> None:
+    bench.gateway().will_answer("N1", Throttled(timedelta(seconds=1)), paid(bench, Money(1)))
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    await bench.clock.advance(600)
+    await bench.once(rounds)
+    assert (await the_case(rounds)).kind is CaseKind.AMOUNT_MISMATCH
+
+
+async def test_an_order_that_vanished_and_came_back_is_still_asked_about(bench: Bench, rounds: Rounds) -> None:
+    row = bench.table.rows.pop(OrderKey("1"))
+    for answer in (paid(bench, Money(1)), NotCreated(), Unpaid(Trade("N1"))):
+        bench.gateway().will_answer("N1", answer)
+        await bench.clock.advance(DAY_S)
+        await bench.once(rounds)
+    bench.table.rows[row.key] = row
+    bench.gateway().will_answer("N1", paid(bench))
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert bench.table.rows[row.key].state is OrderState.PAID
+
+
+def with_more_attempts(bench: Bench, *numbers: str) -> None:
+    bench.order("1", minutes=49 * 60)
+    row = bench.table.rows[OrderKey("1")]
+    for number in numbers:
+        bench.shop().put_attempt("1", Attempt(row.key, row.order_no, ALIPAY, number, row.created_at))
+    for number in ("N1", *numbers):
+        bench.pay(number)
+
+
+async def test_two_questions_of_one_kind_do_not_take_turns(bench: Bench, asks: list[str]) -> None:
+    with_more_attempts(bench, "N2", "N3")
+    rounds = await bench.once()
+    until = bench.clock.now() + timedelta(days=30)
+    case = await the_case(rounds)
+    assert case.kind is CaseKind.DUPLICATE_PAYMENT
+    await rounds.context.ledger.handle([Snooze(case.id, "zhang", until)], bench.clock.now())
+    for _ in range(5):
+        await bench.clock.advance(DAY_S)
+        await bench.once(rounds)
+    assert asks.count("N2") == 6
+    story = await rounds.context.ledger.story(OrderKey("1"))
+    assert [told.entry.kind for told in story.entries].count("case_repeated") <= 1
+    assert (await the_case(rounds)).snoozed_until == until
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_second_payment_that_is_taken_back_is_not_closed_at_the_gateway(
+    bench: Bench, asks: list[str], closes: bool
+) -> None:
+    bench.policy = replace(bench.policy, closes_at_gateway=closes)
+    with_more_attempts(bench, "N2")
+    rounds = await bench.once()
+    case = await the_case(rounds)
+    bench.gateway().will_answer(case.out_trade_no, Unpaid(Trade(case.out_trade_no)))
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert asks.count(case.out_trade_no) == 2
+    assert bench.gateway().closed == []
+    assert len(await rounds.context.ledger.cases()) == 1
 
 
 async def test_in_mode_observe_it_is_kept_too(bench: Bench, asks: list[str]) -> None:

@@ -236,7 +236,8 @@ async def test_a_number_that_another_order_carries_is_left_payable(closing: Benc
     closing.order("2", "N1", minutes=1)
     rounds = await closing.once()
     assert closing.gateway().closed == []
-    first, _ = sorted((await rounds.context.ledger.story("N1")).watches, key=lambda watch: watch.id)
+    watches = (await rounds.context.ledger.story("N1")).watches
+    first, _ = sorted(watches, key=lambda watch: watch.attempt.created_at)
     assert "2 orders carry the number" in first.why
 
 

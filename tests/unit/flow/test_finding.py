@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reconciler.domain.order import OrderKey, OrderState
-from reconciler.events.trouble import ReplicaIsAvailable, ReplicaIsUnavailable
+from reconciler.domain.order import ChannelName, OrderKey, OrderState
+from reconciler.events.trouble import ChannelUnconfigured, ReplicaIsAvailable, ReplicaIsUnavailable
 from reconciler.flow.channel import Channel
 from reconciler.flow.find import LOOKS_A_ROUND, PAGE_ROWS, Finder, FindPolicy
 from reconciler.pace import Pace
@@ -178,12 +178,23 @@ class Long(Watching):
     """A shop whose walk reads a page in ten seconds; a replica may end what reads old rows."""
 
     page_s = 0.0
+    look_s = 0.0
     ends_old: ReplicaUnavailable | None = None
+    ends_beginning = False
     pages: list[str]
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(channels={name: (name,) for name in bench.channels}, table=bench.table)
         self.clock, self.met, self.pages = bench.clock, {}, []
+
+    async def newest(self) -> Position:
+        await self.clock.sleep(self.look_s)
+        return await super().newest()
+
+    async def before(self, since: datetime) -> Position:
+        if self.ends_beginning and self.ends_old is not None:
+            raise self.ends_old
+        return await super().before(since)
 
     async def candidates(self, after: Position, limit: int, known: Collection[Glimpse] = ()) -> Page:
         page = await super().candidates(after, min(limit, 2), known)
@@ -227,7 +238,37 @@ async def test_who_orders_while_a_walk_lasts_is_found_at_the_interval(bench: Ben
     await running
 
 
-async def test_who_orders_is_found_though_no_walk_comes_through(bench: Bench, long: Long) -> None:
+async def test_who_orders_while_the_first_walk_of_a_new_ledger_lasts_is_found_too(bench: Bench) -> None:
+    shop = Long(bench)
+    shop.page_s = 10.0
+    for number in range(40):
+        bench.order(f"old{number}", minutes=2 * 24 * 60)
+    rounds = bench.process(shop)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(25)
+    bench.order("new", minutes=0)
+    await bench.pass_time(2 * EVERY_S)
+    assert "new" in shop.pages
+    assert rounds.walked_at is None, "and the walk lasts"
+    rounds.stop()
+    await bench.pass_time(300)
+    await running
+
+
+async def test_looks_that_last_longer_than_their_interval_leave_the_walk_its_turn(bench: Bench, long: Long) -> None:
+    long.page_s, long.look_s = 1.0, 20.0
+    rounds = bench.process(long)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(100)
+    assert rounds.walked_at is not None
+    rounds.stop()
+    await bench.pass_time(60)
+    await running
+
+
+@pytest.mark.parametrize("ends_beginning", [False, True])
+async def test_who_orders_is_found_though_no_walk_comes_through(bench: Bench, long: Long, ends_beginning: bool) -> None:
+    long.ends_beginning = ends_beginning
     long.ends_old = ReplicaUnavailable("canceling statement due to conflict with recovery")
     rounds = bench.process(long)
     running = asyncio.create_task(rounds.run())
@@ -242,6 +283,16 @@ async def test_who_orders_is_found_though_no_walk_comes_through(bench: Bench, lo
     rounds.stop()
     await bench.pass_time(5)
     await running
+
+
+async def test_strangers_are_counted_by_the_walk_and_not_by_the_looks_within(bench: Bench, long: Long) -> None:
+    long.page_s = 0.0
+    for number in range(20):
+        long.change(f"old{number}", channel=ChannelName("unionpay"))
+    bench.order("new", minutes=0, channel=ChannelName("unionpay"))
+    await bench.once(bench.process(long))
+    (told,) = bench.events.of(ChannelUnconfigured)
+    assert (told.shop_value, told.orders) == ("unionpay", 21)
 
 
 async def test_an_order_that_was_being_asked_about_when_the_shop_hiccuped_is_not_put_last(bench: Bench) -> None:
