@@ -280,9 +280,15 @@ def _states(found: Proposal, table: Surveyed, roles: Mapping[str, str]) -> None:
         if mine:
             why = "; ".join(f"{value}: {meanings[value][1]} ({counts[value]} seen)" for value in mine)
             found.states[state] = Guess(tuple(_as_value(column, value) for value in sorted(mine, key=_order)), why)
+        elif state in {"pending", "paid"}:
+            left = ", ".join(value for value in column.members if value not in meanings) or "none of its values is left"
+            why = f"no order was seen in such a state, and no value's name says which it is ({left})"
+            found.states[state] = Guess(None, f"{why}: ask whoever knows the shop")
     paid = found.states["paid"].value
-    assert isinstance(paid, tuple)  # noqa: S101 # just made
-    found.states["settled_as"] = _settled_as(paid, said)
+    if isinstance(paid, tuple):
+        found.states["settled_as"] = _settled_as(paid, said)
+    else:
+        found.states["settled_as"] = Guess(None, "one of paid: what does your callback's code set?")
 
 
 def _settled_as(paid: tuple[ShopValue, ...], said: Mapping[str, str]) -> Guess:
@@ -322,12 +328,16 @@ def _by_rows(
 
 
 def _at_least(meanings: dict[str, tuple[str, str]], column: Column) -> None:
-    """Give pending and paid a value each: a configuration without them is none."""
-    words = ("PENDING", "PAID") if column.kind is Kind.TEXT and not column.members else ("0", "1")
+    """Give pending and paid a value each, where one can be made up: a configuration without them is none.
+
+    Of an enumeration none is: what it is given would be one of its own, and of another meaning.
+    """
+    if column.members:
+        return
+    words = ("PENDING", "PAID") if column.kind is Kind.TEXT else ("0", "1")
     for state, value in zip(("pending", "paid"), words, strict=True):
         if not any(known == state for known, _ in meanings.values()):
-            choice = column.members or (value, "1", "2", "3", "4")  # an enumeration takes no others
-            free = next((each for each in choice if each not in meanings), "99")
+            free = next((each for each in (value, "1", "2", "3", "4") if each not in meanings), "99")
             meanings[free] = (state, "NOTHING: no order was seen in such a state; ask whoever knows the shop")
 
 

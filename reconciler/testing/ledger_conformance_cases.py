@@ -148,6 +148,20 @@ class CaseConformance(Leading):
         await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
         assert (await _case(ledger, case.id)).snoozed_until is None
 
+    async def test_what_an_attempt_says_again_leaves_anothers_question_in_its_place(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        anothers = replace(report(theirs="97.00"), out_trade_no="N2")
+        await ledger.record(Batch(cases=(anothers,)), NOW)
+        await ledger.handle([Snooze(case.id, BY, LATER)], NOW)
+        again = (replace(report(), is_repeated=True), replace(anothers, is_repeated=True))
+        await ledger.record(Batch(cases=again), NOW)
+        now = await _case(ledger, case.id)
+        assert (now.out_trade_no, now.repeated, now.snoozed_until) == ("N2", 3, LATER)
+        assert (await kinds(ledger, "1")).count("case_repeated") == 1
+        changed = replace(report(theirs="96.00"), out_trade_no="N2", is_repeated=True)
+        await ledger.record(Batch(cases=(changed,)), NOW)
+        assert (await _case(ledger, case.id)).snoozed_until is None, "its own facts are new all the same"
+
     async def test_reopening_a_snoozed_case_wakes_it(self, ledger: Ledger) -> None:
         case = await _opened(ledger)
         await ledger.handle([Snooze(case.id, BY, LATER)], NOW)

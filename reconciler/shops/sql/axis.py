@@ -54,9 +54,11 @@ class Axis:
         if len(self.columns) == 1:
             return () if place is None else (self.key.sql > bound(place[0]),)
         if place is None:
-            return (self.columns[0].sql.is_not(None),)  # a row without a time has no place here, not even a last one
+            # a row without a time has no place here, not even a last one
+            return (self.columns[0].sql.is_not(None), *self.columns[0].readable())
         time, key = (column.sql for column in self.columns)
-        return (time >= bound(place[0]), or_(time > bound(place[0]), key > bound(place[1])))
+        after = or_(time > bound(place[0]), key > bound(place[1]))
+        return (time >= bound(place[0]), after, *self.columns[0].readable())
 
     def knows(self, place: Place) -> bool:
         """Whether a place may be one of this line: what was kept may be another mapping's, or another version's."""

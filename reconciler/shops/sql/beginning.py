@@ -61,14 +61,24 @@ async def latest(axis: Axis, connection: AsyncConnection, now: datetime) -> Plac
 
     By key there is no telling. Where every row lies far ahead, the newest of them all the same.
     """
-    newest = await axis.newest(connection)
-    if newest is None or axis.is_by_key or axis.created_at is None:
+    newest, created_at = await axis.newest(connection), axis.created_at
+    if newest is None or axis.is_by_key or created_at is None:
         return newest
+    time = _time_of(axis, created_at, newest)
+    if time is not None and time <= now + FAR_AHEAD:
+        return newest
+    near = await _by_time(axis, created_at, connection, now + FAR_AHEAD)
+    if created_at.is_loose and near is not None and _time_of(axis, created_at, near) is None:
+        near = await _last_below(axis, created_at, connection, int((now + FAR_AHEAD).timestamp()))  # of the numbers
+    return near or newest
+
+
+def _time_of(axis: Axis, created_at: Column, place: tuple[object, ...]) -> datetime | None:
+    """Read a place's time; None where it is none."""
     try:
-        is_far = read_moment(axis.created_at, newest[0], axis.zone) > now + FAR_AHEAD
+        return read_moment(created_at, place[0], axis.zone)
     except MomentError:
-        is_far = True
-    return (is_far and await _by_time(axis, axis.created_at, connection, now + FAR_AHEAD)) or newest
+        return None
 
 
 async def _is_small(axis: Axis, connection: AsyncConnection) -> bool:
@@ -85,9 +95,13 @@ async def _by_time(axis: Axis, created_at: Column, connection: AsyncConnection, 
         within = axis.select().where(created_at.sql >= bound(low), created_at.sql < bound(high)).limit(1)
         if (await connection.execute(within)).first() is not None:
             first = low
+    return await _last_below(axis, created_at, connection, first)
+
+
+async def _last_below(axis: Axis, created_at: Column, connection: AsyncConnection, limit: object) -> Place:
     backwards = [column.sql.desc() for column in axis.columns]
-    before = axis.select().where(created_at.sql < bound(first)).order_by(*backwards).limit(1)
-    row = (await connection.execute(before)).first()
+    below = axis.select().where(*axis.after(None), created_at.sql < bound(limit)).order_by(*backwards).limit(1)
+    row = (await connection.execute(below)).first()
     return tuple(row) if row else None
 
 

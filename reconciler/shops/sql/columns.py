@@ -67,6 +67,10 @@ class Column:
         """Whether it can hold what orders and payments are called: keys, numbers."""
         return self.is_loose or self.kind not in _NO_NAMES
 
+    def readable(self) -> tuple[ColumnElement[bool], ...]:
+        """Keep the values that can be read at all, where the database knows others; as ranges, for the index."""
+        return ()
+
     def text(self, raw: object) -> str | None:
         """Read a value as text, so that `1`, `'1'`, `true` and b'1' are the same; None for NULL."""
         if self.kind is Kind.BITS and isinstance(raw, bytes):

@@ -71,6 +71,35 @@ async def test_an_index_that_is_missing_in_a_large_table_is_a_fault_with_its_cos
         assert index.verdict is Verdict.WELL, "the statement that was named is the remedy"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ("", 2),
+        ('[shop.orders]\nwhere = "created_at IS NOT NULL"\n', 0),
+        ('ignore_channels = ["cash"]\n[shop.orders]\n', 1),
+    ],
+    ids=["all", "where", "ignored"],
+)
+async def test_orders_without_a_time_count_where_they_are_ours(
+    kind: str, edit: str, expected: int, tmp_path: Path, kept: tuple[Path, Keys]
+) -> None:
+    columns = {"order_no": "VARCHAR(32) NOT NULL", "created_at": "TIMESTAMP NULL"}
+    async with patient(kind, tmp_path, *kept, columns) as made:
+        await orders(made)
+        made.edit('key = "id"', 'key = "order_no"')
+        if "shop.orders" in edit:
+            made.edit("[shop.orders]\n", edit)
+        await made.base.script(
+            "CREATE UNIQUE INDEX by_number ON orders (order_no)",
+            "CREATE INDEX by_time ON orders (created_at, order_no)",
+            "INSERT INTO orders (order_no, amount, status, pay_channel) VALUES ('T1', 9, 1, 'alipay')",
+            "INSERT INTO orders (order_no, amount, status, pay_channel) VALUES ('T2', 9, 1, 'cash')",
+        )
+        told = [remark.text for remark in await made.visited() if "never found" in remark.text]
+        assert [text.split()[0] for text in told] == [str(expected)] * bool(expected)
+
+
 async def test_the_trap_of_timestamp_columns_shows_as_orders_of_the_future(
     tmp_path: Path, kept: tuple[Path, Keys]
 ) -> None:

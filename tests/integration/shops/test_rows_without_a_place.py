@@ -55,15 +55,35 @@ async def test_where_every_row_lies_there_the_newest_is_the_newest(base: Databas
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-@pytest.mark.parametrize("time", ["soon", "9999-99-99"])
-async def test_nor_does_a_time_that_is_none(base: Database, time: str) -> None:
-    await made.table(base, id="VARCHAR(36) PRIMARY KEY", created="TEXT")
-    await made.put(base, id=UUIDS[1], sn="OLD", created=made.local(base, made.NOON - timedelta(days=1)))
+@pytest.mark.parametrize("time", ["soon", "9999-99-99", "", "-", "0000-00-00 00:00:00", "2025-13-01 00:00:00"])
+@pytest.mark.parametrize("declared", ["TEXT", "INTEGER"])
+async def test_nor_does_a_time_that_is_none(base: Database, declared: str, time: str) -> None:
+    await made.table(base, id="VARCHAR(36) PRIMARY KEY", created=declared)
+    now = made.local(base) if declared == "TEXT" else int(made.NOW.timestamp())
+    old = made.local(base, made.NOON - timedelta(days=1)) if declared == "TEXT" else int(made.NOW.timestamp()) - 86_400
+    await made.put(base, id=UUIDS[1], sn="OLD", created=old)
     await made.put(base, id=UUIDS[0], sn="BROKEN", created=time)
     async with made.shop_over(base) as shop:
         newest = await shop.newest()
-        await made.put(base, id=UUIDS[2], sn="NEXT")
+        await made.put(base, id=UUIDS[2], sn="NEXT", created=now)
         assert "NEXT" in numbers(await made.walked(shop, newest))
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("declared", ["TIMESTAMP", "TIMESTAMPTZ"])
+@pytest.mark.parametrize("time", [*OF_ALL_TIMES, "'9999-12-31 23:59:59'"])
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_nor_does_a_time_that_python_does_not_know(base: Database, declared: str, time: str, rows: int) -> None:
+    await made.table(base, id="VARCHAR(36) PRIMARY KEY", created=declared)
+    await base.script("CREATE INDEX by_time ON orders (created, id)")
+    insert = "INSERT INTO orders (id, sn, price, status, created) VALUES ('{}', 'B', 99, 1, {})"
+    await base.script(*(insert.format(UUIDS[at], time) for at in range(rows)))
+    async with made.shop_over(base) as shop:
+        newest = await shop.newest()
+        at = made.CREATED if declared == "TIMESTAMPTZ" else made.local(base)
+        await made.put(base, id=UUIDS[7], sn="NEXT", created=at)
+        for position in (newest, await shop.before(made.CREATED), Position("")):
+            assert "NEXT" in numbers(await made.walked(shop, position))
 
 
 @ON_EACH

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, cast, event, types
@@ -20,7 +20,7 @@ from reconciler.databases import Access, Postgresql
 from reconciler.databases.postgresql import state_of
 from reconciler.shops.sql.columns import Column, Kind, bound, declared_as, kind_of, length_of, members_of
 from reconciler.shops.sql.dialects.dialect import POOL, LockStatements
-from reconciler.shops.sql.dialects.postgresql_times import read_every_time
+from reconciler.shops.sql.dialects.postgresql_times import READABLE, read_every_time
 
 _REFUSING = ("22", "23", "44", "P0001")
 """Data, integrity, WITH CHECK OPTION, RAISE of a trigger: to SQLAlchemy a mere error, those of data and RAISE."""
@@ -38,6 +38,13 @@ class PostgresqlColumn(Column):
     def holds_names(self) -> bool:
         """Whether a text can be compared with it at all."""
         return self.kind in {Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.UUID}
+
+    def readable(self) -> tuple[ColumnElement[bool], ...]:
+        """Leave out infinity and the years that Python does not know: none of them is a place to go on from."""
+        if self.kind is not Kind.MOMENT:
+            return ()
+        first, last = (time.replace(tzinfo=UTC if self.has_offset else None) for time in READABLE)
+        return (self.sql >= bound(first), self.sql < bound(last))
 
     def text(self, raw: object) -> str | None:
         """Read a value as text; bits as a number, CHAR(n) without its padding."""

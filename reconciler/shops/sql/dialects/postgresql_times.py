@@ -12,6 +12,8 @@ from typing import Any
 
 EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 # TIMESTAMP has no zone
 EPOCH_UTC = datetime(2000, 1, 1, tzinfo=UTC)
+READABLE = (datetime(1, 1, 3), datetime(9999, 12, 30))  # noqa: DTZ001 # of either kind
+"""Times that come as such, in whatever zone."""
 BEYOND = "a time beyond the years 1 to 9999"
 _TICK = timedelta(microseconds=1)
 

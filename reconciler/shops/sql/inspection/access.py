@@ -132,19 +132,19 @@ class Inspection:
         return Sample(rows, is_whole=int(counted or 0) <= SAMPLE_ROWS_MAX)
 
     async def timeless(self, shop: BoundShop) -> int:
-        """Count the orders that finding never meets, `TIMELESS_MAX` at most: candidates without a time, walked by it.
+        """Count the candidates that finding never meets, `TIMELESS_MAX` at most: without a time, and walked by it.
 
-        Not counted where no index begins with the time, which is a fault of its own.
+        Not counted where no index begins with the time, which is a fault of its own, nor where a channel is ignored.
         """
         orders = shop.orders
         axis = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
         if axis.is_by_key or not orders.is_time_indexed:
             return 0
         missing = (orders.created_at.sql.is_(None), orders.status.is_one_of(orders.candidate_values))
-        some = select(orders.key.sql).select_from(orders.source).where(*missing).limit(TIMELESS_MAX).subquery()
         async with self.session() as connection:
-            counted = (await connection.execute(select(sqlalchemy.func.count()).select_from(some))).scalar()
-        return int(counted or 0)
+            raws = (await connection.execute(selection(orders).where(*missing).limit(TIMELESS_MAX))).mappings().all()
+        rows = [read_row(orders, shop.zone, raw) for raw in raws]
+        return sum((row.channel_value or "NULL") not in shop.ignored for row in rows)
 
     async def numbers(self, shop: BoundShop) -> tuple[str, ...]:
         """Read the numbers of the newest attempts, where those have a table of their own."""
