@@ -122,8 +122,10 @@ def _timeless(orders: int, shop: BoundShop) -> Iterator[Remark]:
     """Tell of orders that nobody will ever ask about."""
     if orders:
         column = shop.orders.created_at.name
-        count = f"{TIMELESS_MAX} orders and more" if orders == TIMELESS_MAX else f"{orders} orders"
-        said = f"{count} wait for a payment, or were closed without one, and have no {column}: they are never found"
+        count = f"{orders} and more" if orders == TIMELESS_MAX else orders
+        said = (
+            f"{count} of those that wait for a payment, or were closed, have no readable {column}: they are never found"
+        )
         remedy = f"have the shop fill {column} in; a table whose key is an integer that grows is walked by that"
         yield warning(TIMES, said, remedy)
 

@@ -6,17 +6,21 @@ behind. So from an answer that contradicts an earlier one nothing follows but th
 
 from __future__ import annotations
 
-from reconciler.domain.answer import NotCreated, Paid, Refunded, Trade, Unpaid, name_of
+from typing import assert_never
+
+from reconciler.domain.answer import Closed, NotCreated, Paid, Refunded, Trade, Unpaid, Usable, name_of
 from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.decision import AskAgain, AskAt, OpenCase, Pace
+from reconciler.domain.decision import AskAgain, AskAt, OpenCase, Pace, Stop
 from reconciler.domain.order import Order, OrderState
 from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import RETRY_MAX
 
+_ONCE_PAID = frozenset({Paid.__name__, Refunded.__name__})
+
 
 def closed_after_paid(question: Question, order: Order) -> OpenCase | None:
     """Take a close after a payment for what it is: Alipay calls a refunded trade closed, too (gateways.md 1.5)."""
-    if question.history.last_verified not in {Paid.__name__, Refunded.__name__}:
+    if question.history.last_verified not in _ONCE_PAID:
         return None
     kind = CaseKind.REFUNDED_WHILE_PENDING if order.state is OrderState.PENDING else CaseKind.REFUND_UNCLEAR
     fact = Fact("state", "closed, and paid when asked before", order.state.value)
@@ -35,12 +39,36 @@ def paid_after_refunded(question: Question, order: Order, trade: Trade) -> OpenC
     return OpenCase(kind, why, (amount_of(trade, order),))
 
 
-def denied_while_asked(question: Question, answer: Unpaid | NotCreated) -> AskAgain | None:
+def known_to_a_person(question: Question, answer: Usable) -> AskAgain | Stop | None:
+    """Ask a person nothing beside what he is asked about a payment, nor what he has done about it himself."""
+    match answer:
+        case Unpaid() | NotCreated():
+            return _denied_while_asked(question, answer)
+        case Refunded() | Closed():
+            return _given_back_when_resolved(question, answer)
+        case Paid():
+            return None
+        case _:
+            assert_never(answer)
+
+
+def _denied_while_asked(question: Question, answer: Unpaid | NotCreated) -> AskAgain | None:
     """Ask on where a person has a question about a payment that is taken back now: it stays that one, and its watch."""
-    history = question.history
+    history, row = question.history, question.subject.row
     if history.last_verified != Paid.__name__ or not history.open_cases - {CaseKind.NEEDS_REVIEW}:
         return None
+    if isinstance(row, Order) and row.state is OrderState.REFUNDED:
+        return None
     return AskAgain(_taken_back(answer), Pace.PROBE)
+
+
+def _given_back_when_resolved(question: Question, answer: Refunded | Closed) -> Stop | None:
+    """Ask nothing new of who has dealt with an order, where its money was given back since: that is how it is done."""
+    history = question.history
+    if not history.resolved or history.open_cases or not question.is_past_last_age:
+        return None
+    is_back = answer.in_full is not False if isinstance(answer, Refunded) else history.last_verified in _ONCE_PAID
+    return Stop("paid and refunded at the gateway; a person has looked at it") if is_back else None
 
 
 def _taken_back(answer: Unpaid | NotCreated) -> str:

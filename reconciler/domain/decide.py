@@ -33,7 +33,7 @@ from reconciler.domain.case import CaseKind, Fact
 from reconciler.domain.confirm import Subject, confirm
 from reconciler.domain.contradiction import (
     closed_after_paid,
-    denied_while_asked,
+    known_to_a_person,
     paid_after_refunded,
     unpaid_after_paid,
 )
@@ -57,35 +57,22 @@ from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
 from reconciler.domain.trust import distrust
 
-__all__ = ["Subject", "before_asking", "decide", "is_kept_by_a_case", "paced", "when_next"]
+__all__ = ["Subject", "before_asking", "decide", "paced", "when_next"]
 
-_CASES = frozenset(kind.value for kind in CaseKind)
 OUTLAST_REFUSAL_FIRST = timedelta(minutes=5)
 OUTLAST_REFUSAL_FOR = timedelta(days=3)
 """How long a trade is asked about past its last age where the gateway refused to close it."""
 
 
-def before_asking(subject: Subject, history: History, *, is_kept: bool = False) -> Decision | None:
-    """Decide without asking where the shop's row has moved on, and neither another attempt nor a case asks for more.
-
-    `is_kept`: by its case alone (`is_kept_by_a_case`). When a person has answered that one, he is asked nothing new.
-    """
+def before_asking(subject: Subject, history: History) -> Decision | None:
+    """Decide without asking where the shop's row has moved on, and neither another attempt nor a case asks for more."""
     row = subject.row
     if isinstance(row, Order) and history.is_only_attempt and not history.open_cases:
         if row.state is OrderState.PAID:
             return Done("the shop has it paid")
         if row.state is OrderState.REFUNDED:
             return Done("the shop has it refunded")
-    if is_kept and not history.open_cases:
-        return Stop("its last age has been answered, and a person has looked at it")
     return None
-
-
-def is_kept_by_a_case(subject: Subject, policy: Policy, last_decision: str, last_answered_at: datetime | None) -> bool:
-    """Whether an attempt is asked about past its last age because its last answer was a question for a person."""
-    if last_answered_at is None or last_decision not in _CASES:
-        return False
-    return _next_age(subject, policy, last_answered_at, last_answered_at, Pace.AGES) is None
 
 
 def decide(subject: Subject, reply: Reply, history: History, policy: Policy, now: datetime) -> Decision:
@@ -157,8 +144,8 @@ def _said(answer: Answer) -> str:
 
 def _usable(question: Question, answer: Usable) -> Decision:
     row = question.subject.row
-    if isinstance(answer, Unpaid | NotCreated) and (kept := denied_while_asked(question, answer)):
-        return kept
+    if with_a_person := known_to_a_person(question, answer):
+        return with_a_person
     if row is None:
         return _gone(question, answer)
     if isinstance(row, UnreadableOrder):

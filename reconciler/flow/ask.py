@@ -10,8 +10,8 @@ from datetime import datetime
 
 from reconciler.domain.answer import Paid, Reply, reason_of
 from reconciler.domain.confirm import Subject
-from reconciler.domain.decide import before_asking, decide, is_kept_by_a_case
-from reconciler.domain.decision import AskAgain, CloseTrade, Decision, Pace, Settle
+from reconciler.domain.decide import before_asking, decide
+from reconciler.domain.decision import CloseTrade, Settle
 from reconciler.domain.history import History
 from reconciler.domain.order import OrderKey, Row
 from reconciler.domain.schedule import retry_after
@@ -37,7 +37,6 @@ from reconciler.ports import WAITING_TO_SETTLE, Batch, PortError, Question, Shop
 
 LEASE = FRESH_WITHIN
 """Whoever took a watch and has not come back after that long has nothing fresh to say of it."""
-ASKED_MEANWHILE = "not asked: nothing was to be asked of it, and by now there is"
 BATCH_MAX = 256
 """What a batch costs beside its asks (two commits, some twenty statements) is shared by so many."""
 
@@ -135,7 +134,8 @@ class Asker:
                 waived=self._waived(item, history),
             )
             if reply is None:
-                decision = self._unasked(item.watch, subject, known) or AskAgain(ASKED_MEANWHILE, Pace.SOON)
+                decision = before_asking(subject, known)
+                assert decision is not None, "only what is decided without asking has no reply"  # noqa: S101 # an invariant of `ask`
             else:
                 decision = decide(subject, reply, known, context.policy, now)
                 if isinstance(decision, Settle):
@@ -262,13 +262,7 @@ class Asker:
         begun = self._context.begun_for(watch.attempt.order_key)
         if begun is not None and not shows_payment(row, begun.transaction_id):
             return False
-        return self._unasked(watch, Subject(watch.attempt, row), history) is not None
-
-    def _unasked(self, watch: Watch, subject: Subject, history: History) -> Decision | None:
-        """Decide without asking, if that can be."""
-        policy = self._context.policy
-        is_kept = is_kept_by_a_case(subject, policy, watch.last_decision, watch.last_answered_at)
-        return before_asking(subject, history, is_kept=is_kept)
+        return before_asking(Subject(watch.attempt, row), history) is not None
 
     def _shows_what_was_told(self, item: Judged) -> bool:
         unfinished = self._context.unfinished.get(item.watch.attempt.order_key)

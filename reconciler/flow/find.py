@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reconciler.domain.case import CaseKind, Fact
-from reconciler.domain.order import Attempt, Order, OrderState, UnreadableOrder
+from reconciler.domain.order import Attempt, Order, OrderKey, OrderState, UnreadableOrder
 from reconciler.domain.schedule import next_ask
 from reconciler.events.trouble import ChannelUnconfigured
 from reconciler.flow.apply import announce
@@ -58,6 +58,8 @@ class Finder:
         self._steps = steps or ClockSteps()
         self._looked = looked
         self._named: set[str] = set()
+        self._strangers: defaultdict[str, set[OrderKey]] = defaultdict(set)
+        """Orders by the channel that they name and that is nobody's, met since it was last told."""
         self._latest: Position | None = None
         """What was newest at the last look; None: step back at the next."""
         self._looked_s = -math.inf
@@ -76,9 +78,12 @@ class Finder:
         and one look if that is less. A shop with many orders would feel it if each look went over all of them again.
         """
         found = await self._look()
-        return await self.walk() if found is None else found
+        if found is None:
+            return await self.walk()
+        self._tell_strangers()
+        return found
 
-    async def _look(self, *, tells: bool = True) -> int | None:
+    async def _look(self) -> int | None:
         """Look at what is new; None where no walk has begun yet, so that nobody knows what is."""
         context = self._context
         now = context.clock.now()
@@ -87,11 +92,11 @@ class Finder:
         if mark is None:
             return None
         if self._latest is not None and not self._is_to_step_back():
-            found = await self._go_through(self._latest, tells=tells)
+            found = await self._go_through(self._latest)
             self._latest, self._looks = newest, self._looks + 1
             self._note_look()
             return found
-        found = await self._go_through(mark.from_, known=self._known | self._known_before, tells=tells)
+        found = await self._go_through(mark.from_, known=self._known | self._known_before)
         self._latest, self._looks, self._stepped_back_s = newest, 1, context.clock.monotonic()
         if not timedelta(0) <= now - mark.seen_at < self._policy.overlap:  # or the clock was set back, by little
             await QuickMark(from_=mark.seen, seen=newest, seen_at=now).keep(context.ledger)
@@ -104,8 +109,8 @@ class Finder:
         self._looked()
 
     async def _look_if_due(self) -> int:
-        """Look at what is new while a walk lasts, at the interval. The walk itself will tell of the strangers there."""
-        return (await self._look(tells=False) or 0) if self._is_to_look() else 0
+        """Look at what is new while a walk lasts, at the interval."""
+        return (await self._look() or 0) if self._is_to_look() else 0
 
     def _is_to_look(self) -> bool:
         return self._context.clock.monotonic() - self._looked_s >= self._policy.every.total_seconds()
@@ -120,8 +125,13 @@ class Finder:
         Whoever orders now does not wait for it, nor for a walk that comes to grief: what is new is looked at first, and
         again at the interval.
         """
+        try:
+            return await self._look_if_due() + await self._walk()
+        finally:  # it may never come through
+            self._tell_strangers()
+
+    async def _walk(self) -> int:
         context = self._context
-        found = await self._look_if_due()
         now = context.clock.now()
         newest = await context.shop.newest()
         since = now - self._policy.window
@@ -132,22 +142,16 @@ class Finder:
         if await QuickMark.read(context.ledger) is None:
             from_ = await context.shop.before(now - self._policy.overlap)  # who orders now may commit in two minutes
             await QuickMark(from_=from_, seen=newest, seen_at=now).keep(context.ledger)
-        found += await self._go_through(await context.shop.before(since), since)
+        found = await self._go_through(await context.shop.before(since), since)
         await context.ledger.set_mark(WALKED_MARK, now.isoformat())
         self._policy = replace(self._policy, since=None)
         return found
 
     async def _go_through(
-        self,
-        after: Position,
-        since: datetime | None = None,
-        *,
-        known: AbstractSet[Glimpse] = frozenset(),
-        tells: bool = True,
+        self, after: Position, since: datetime | None = None, *, known: AbstractSet[Glimpse] = frozenset()
     ) -> int:
         """Make watches of the candidates from a position on, of those created since then, but not of known ones."""
         total = 0
-        strangers: Counter[str] = Counter()
         position: Position | None = after
         while position is not None:
             if since is not None:
@@ -157,15 +161,21 @@ class Finder:
             total += await self._take(page, read_at, since)
             if since is None and len(self._known) < KNOWN_MAX:
                 self._known.update(found.glimpse for found in page.found if found.glimpse and _is_whole(found))
-            strangers.update(value for found in page.found for value in found.strangers if tells)
+            for found in page.found:
+                for value in found.strangers:
+                    self._strangers[value].add(found.row.key)
             position = page.next
-        for value, orders in strangers.items():
+        return total
+
+    def _tell_strangers(self) -> None:
+        """Say once of each channel that is nobody's how many orders name it, as far as they were met."""
+        for value, orders in self._strangers.items():
             if value not in self._named:
                 self._named.add(value)
                 self._context.events.emit(
-                    ChannelUnconfigured(shop_value=value, orders=orders, why="no channel's shop_values name it")
+                    ChannelUnconfigured(shop_value=value, orders=len(orders), why="no channel's shop_values name it")
                 )
-        return total
+        self._strangers.clear()
 
     async def _take(self, page: Page, read_at: datetime, since: datetime | None) -> int:
         context = self._context

@@ -100,6 +100,24 @@ async def test_orders_without_a_time_count_where_they_are_ours(
         assert [text.split()[0] for text in told] == [str(expected)] * bool(expected)
 
 
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20261-01-01"])
+async def test_a_time_that_python_does_not_know_counts_as_none(
+    time: str, tmp_path: Path, kept: tuple[Path, Keys]
+) -> None:
+    columns = {"order_no": "VARCHAR(32) NOT NULL", "created_at": "TIMESTAMP NULL"}
+    async with patient("postgresql", tmp_path, *kept, columns) as made:
+        await orders(made)
+        made.edit('key = "id"', 'key = "order_no"')
+        await made.base.script(
+            "CREATE UNIQUE INDEX by_number ON orders (order_no)",
+            "CREATE INDEX by_time ON orders (created_at, order_no)",
+            "INSERT INTO orders (order_no, amount, status, pay_channel, created_at)"  # noqa: S608 # a test's own words
+            f" VALUES ('T1', 9, 1, 'alipay', '{time}')",
+        )
+        (told,) = [remark.text for remark in await made.visited() if "never found" in remark.text]
+        assert told.startswith("1 of those that wait")
+
+
 async def test_the_trap_of_timestamp_columns_shows_as_orders_of_the_future(
     tmp_path: Path, kept: tuple[Path, Keys]
 ) -> None:

@@ -326,7 +326,7 @@ FAULTS = (
     ),
     # the orders
     Planted(
-        "orders without a time, where they are walked by it", "time zone", WARNING, "2 orders wait for a payment",
+        "orders without a time, where they are walked by it", "time zone", WARNING, "2 of those that wait",
         "fill created_at in", columns={"order_no": "VARCHAR(32) NOT NULL", "created_at": "TIMESTAMP NULL"},
         edits=(('key = "id"', 'key = "order_no"'),),
         plant=script(

@@ -15,7 +15,6 @@ from reconciler.domain.answer import (
     Refunded,
     Throttled,
     Trade,
-    Unavailable,
     Unpaid,
 )
 from reconciler.domain.case import CaseKind
@@ -23,8 +22,9 @@ from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, OrderKey, OrderState
 from reconciler.domain.policy import Policy
 from reconciler.domain.schedule import PROBE_EVERY
+from reconciler.flow.handle import Desk
 from reconciler.flow.rounds import Rounds
-from reconciler.ports import Case, Move, Moved, NotMoved, Resolve, Snooze
+from reconciler.ports import Approve, Case, Move, Moved, NotMoved, Resolve, Snooze
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.shop import MemoryShop
 from tests.unit.flow.bench import ALIPAY, CNY_99, NOON, Bench
@@ -88,27 +88,36 @@ async def test_a_gateway_that_takes_its_word_back_does_not_end_it(bench: Bench, 
     assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
 
 
-DENIALS = (Unpaid(Trade("N1")), NotCreated(), Closed(Trade("N1")), Refunded(Trade("N1", "T1", Money(1), NOON), True))
+GIVEN_BACK = (Closed(Trade("N1")), Refunded(Trade("N1", "T1", Money(1), NOON), in_full=True))
 
 
-@pytest.mark.parametrize("answer", [*DENIALS, Unavailable("timeout")], ids=lambda answer: type(answer).__name__)
+@pytest.mark.parametrize("answer", [None, *GIVEN_BACK], ids=["as before", "closed", "refunded"])
 @pytest.mark.parametrize("final", [False, True], ids=["resolved", "for good"])
-async def test_what_a_person_has_resolved_is_asked_about_no_more_and_nothing_new_comes_of_it(
-    bench: Bench, rounds: Rounds, asks: list[str], answer: Answer, final: bool
+async def test_what_a_person_has_dealt_with_is_asked_about_once_more_and_nothing_new_comes_of_it(
+    bench: Bench, rounds: Rounds, asks: list[str], answer: Answer | None, final: bool
 ) -> None:
-    bench.gateway().will_answer("N1", answer)
+    if answer is not None:
+        bench.gateway().will_answer("N1", answer)
     case = await the_case(rounds)
     done = [Resolve(case.id, "zhang", "refunded by hand", final=final)]
     await rounds.context.ledger.handle(done, bench.clock.now())
     for _ in range(3):
         await bench.clock.advance(DAY_S)
         await bench.once(rounds)
-    assert len(asks) == 1
+    assert len(asks) == 2
     assert not await rounds.context.ledger.cases()
     story = await rounds.context.ledger.story(OrderKey("1"))
     assert story.watches[0].ended_at is not None
     (ended,) = [told.entry for told in story.entries if told.entry.kind == "watch_ended"]
-    assert "a person has looked at it" in str(ended.body["why"])
+    assert str(ended.body["why"]).endswith("a person has looked at it")
+
+
+async def test_put_right_and_resolved_it_settles(bench: Bench, rounds: Rounds) -> None:
+    bench.shop().change("1", amount=Money(1))
+    await rounds.context.ledger.handle([Resolve((await the_case(rounds)).id, "zhang", "corrected")], bench.clock.now())
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert bench.table.rows[OrderKey("1")].state is OrderState.PAID
 
 
 async def test_resolved_before_its_last_age_it_ends_with_that_one(bench: Bench, asks: list[str]) -> None:
@@ -128,17 +137,13 @@ async def test_resolved_before_its_last_age_it_ends_with_that_one(bench: Bench, 
 
 
 class Refusing(MemoryShop):
-    """A shop whose database refuses to move an order, until it does not."""
-
-    refuses = True
+    """A shop whose database refuses to move an order."""
 
     async def settle(self, move: Move) -> Moved | NotMoved:
-        if self.refuses:
-            return NotMoved(await self.read([order.key for order in move.orders]), "a trigger says no")
-        return await super().settle(move)
+        return NotMoved(await self.read([order.key for order in move.orders]), "a trigger says no")
 
 
-async def test_an_order_that_could_not_be_moved_is_not_moved_after_a_person_has_dealt_with_it(
+async def test_an_order_that_could_not_be_moved_is_tried_until_a_person_has_dealt_with_it(
     bench: Bench, asks: list[str]
 ) -> None:
     shop = Refusing(channels={name: (name,) for name in bench.channels}, table=bench.table)
@@ -151,10 +156,13 @@ async def test_an_order_that_could_not_be_moved_is_not_moved_after_a_person_has_
     case = await the_case(rounds)
     assert case.kind is CaseKind.SETTLE_REFUSED
     await rounds.context.ledger.handle([Resolve(case.id, "zhang", "delivered by hand")], bench.clock.now())
-    shop.refuses = False
-    await bench.once(rounds)
-    assert bench.table.rows[OrderKey("1")].state is OrderState.PENDING
-    assert len(asks) == 3
+    for _ in range(3):
+        await bench.once(rounds)
+        await bench.clock.advance(DAY_S)
+    assert len(asks) == 4
+    story = await rounds.context.ledger.story(OrderKey("1"))
+    assert story.watches[0].ended_at is not None
+    assert story.entries[-1].entry.kind == "watch_ended"
 
 
 async def test_one_bad_moment_a_day_later_raises_no_second_question(bench: Bench, rounds: Rounds) -> None:
@@ -202,6 +210,44 @@ async def test_two_questions_of_one_kind_do_not_take_turns(bench: Bench, asks: l
     story = await rounds.context.ledger.story(OrderKey("1"))
     assert [told.entry.kind for told in story.entries].count("case_repeated") <= 1
     assert (await the_case(rounds)).snoozed_until == until
+
+
+async def test_of_two_second_payments_each_is_told(bench: Bench, asks: list[str]) -> None:
+    with_more_attempts(bench, "N2", "N3")
+    rounds = await bench.once()
+    first = await the_case(rounds)
+    done = Resolve(first.id, "zhang", f"refunded {first.out_trade_no}", shown=first.digest)
+    await rounds.context.ledger.handle([done], bench.clock.now())
+    for _ in range(3):
+        await bench.clock.advance(DAY_S)
+        await bench.once(rounds)
+    other = await the_case(rounds)
+    assert first.out_trade_no != other.out_trade_no
+    assert asks.count(first.out_trade_no) == 2
+
+
+async def test_approved_for_one_of_two_payments_the_other_is_a_second_one(bench: Bench, asks: list[str]) -> None:
+    bench.policy = replace(bench.policy, review_over=Money(5000))
+    with_more_attempts(bench, "N2")
+    rounds = await bench.once()
+    case = await the_case(rounds)
+    assert await rounds.take_charge()
+    desk = Desk(rounds.context, bench.inquiry(rounds))
+    assert (await desk.approve(Approve(case.id, "zhang", shown=case.digest))).done
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert (await the_case(rounds)).kind is CaseKind.DUPLICATE_PAYMENT
+    assert len(asks) > 2
+
+
+async def test_an_order_that_was_refunded_here_too_ends_its_case_whatever_is_said_of_it(
+    bench: Bench, rounds: Rounds
+) -> None:
+    bench.shop().change("1", state=OrderState.REFUNDED)
+    bench.gateway().will_answer("N1", NotCreated())
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert not await rounds.context.ledger.cases()
 
 
 @pytest.mark.parametrize("closes", [False, True])

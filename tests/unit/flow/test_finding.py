@@ -285,7 +285,15 @@ async def test_who_orders_is_found_though_no_walk_comes_through(bench: Bench, lo
     await running
 
 
-async def test_strangers_are_counted_by_the_walk_and_not_by_the_looks_within(bench: Bench, long: Long) -> None:
+async def test_strangers_are_told_though_no_walk_comes_through(bench: Bench, long: Long) -> None:
+    long.ends_old = ReplicaUnavailable("canceling statement due to conflict with recovery")
+    bench.order("new", minutes=0, channel=ChannelName("unionpay"))
+    await bench.once(bench.process(long))
+    (told,) = bench.events.of(ChannelUnconfigured)
+    assert (told.shop_value, told.orders) == ("unionpay", 1)
+
+
+async def test_strangers_are_counted_once_each_by_a_walk_and_the_looks_within(bench: Bench, long: Long) -> None:
     long.page_s = 0.0
     for number in range(20):
         long.change(f"old{number}", channel=ChannelName("unionpay"))

@@ -132,7 +132,7 @@ class Inspection:
         return Sample(rows, is_whole=int(counted or 0) <= SAMPLE_ROWS_MAX)
 
     async def timeless(self, shop: BoundShop) -> int:
-        """Count the candidates that finding never meets, `TIMELESS_MAX` at most: without a time, and walked by it.
+        """Count the candidates that finding never meets, `TIMELESS_MAX` at most: walked by a time that they lack.
 
         Not counted where no index begins with the time, which is a fault of its own, nor where a channel is ignored.
         """
@@ -140,7 +140,9 @@ class Inspection:
         axis = Axis(orders.source, orders.key, orders.created_at, shop.zone, orders.is_time_indexed)
         if axis.is_by_key or not orders.is_time_indexed:
             return 0
-        missing = (orders.created_at.sql.is_(None), orders.status.is_one_of(orders.candidate_values))
+        time = orders.created_at
+        unreadable = [sqlalchemy.not_(sqlalchemy.and_(*time.readable()))] if time.readable() else []
+        missing = (sqlalchemy.or_(time.sql.is_(None), *unreadable), orders.status.is_one_of(orders.candidate_values))
         async with self.session() as connection:
             raws = (await connection.execute(selection(orders).where(*missing).limit(TIMELESS_MAX))).mappings().all()
         rows = [read_row(orders, shop.zone, raw) for raw in raws]
