@@ -7,6 +7,9 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
+AttemptNumber = tuple[str, str]
+"""Channel and out_trade_no."""
+
 
 class CaseKind(Enum):
     """Why a person is needed. One open case at most per order and kind."""
@@ -59,7 +62,10 @@ class Fact:
         return f"{self.name}: theirs {self.theirs} {'=' if self.agrees else '≠'} ours {self.ours}"
 
 
-def digest_of(kind: CaseKind, facts: tuple[Fact, ...]) -> str:
-    """SHA-256 of a case's kind and facts: the same question asked again has the same digest."""
-    material = [kind.value, *([fact.name, fact.theirs, fact.ours] for fact in facts)]
+def digest_of(kind: CaseKind, facts: tuple[Fact, ...], about: AttemptNumber | None = None) -> str:
+    """SHA-256 of a case's kind, its facts and the attempt that they are about: the same question has the same digest.
+
+    What a person says of one attempt's payment is said of no other's, though the facts may read alike.
+    """
+    material = [kind.value, *([fact.name, fact.theirs, fact.ours] for fact in facts), *([list(about)] if about else ())]
     return hashlib.sha256(json.dumps(material, ensure_ascii=False).encode()).hexdigest()

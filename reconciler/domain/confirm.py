@@ -49,8 +49,8 @@ def confirm(subject: Subject, order: Order, trade: Trade, history: History, poli
         _review(subject.attempt, group, trade, history, policy, now),
     )
     whole = (_naming(payment, case) for case in questions if case is not None)
-    asked = next((case for case in whole if case.digest not in history.waived), None)
-    if history.resolved_for_good and (asked is None or asked.digest not in history.resolved):
+    asked = next((case for case in whole if case.digest(subject.attempt.number) not in history.waived), None)
+    if history.resolved_for_good and (asked is None or asked.digest(subject.attempt.number) not in history.resolved):
         return _resolved_for_good(trade)
     return asked or Settle(trade, revives=closed, why="every fact agrees")
 

@@ -55,7 +55,7 @@ def known_to_a_person(question: Question, answer: Usable) -> AskAgain | Stop | N
 def _denied_while_asked(question: Question, answer: Unpaid | NotCreated) -> AskAgain | None:
     """Ask on where a person has a question about a payment that is taken back now: it stays that one, and its watch."""
     history, row = question.history, question.subject.row
-    if history.last_verified != Paid.__name__ or not history.open_cases - {CaseKind.NEEDS_REVIEW}:
+    if history.last_verified != Paid.__name__ or not history.open_cases:
         return None
     if isinstance(row, Order) and row.state is OrderState.REFUNDED:
         return None
@@ -63,12 +63,12 @@ def _denied_while_asked(question: Question, answer: Unpaid | NotCreated) -> AskA
 
 
 def _given_back_when_resolved(question: Question, answer: Refunded | Closed) -> Stop | None:
-    """Ask nothing new of who has dealt with an order, where its money was given back since: that is how it is done."""
+    """Ask nothing new of who has dealt with an order whose money was given back since, all of it, for sure."""
     history = question.history
     if not history.resolved or history.open_cases or not question.is_past_last_age:
         return None
-    is_back = answer.in_full is not False if isinstance(answer, Refunded) else history.last_verified in _ONCE_PAID
-    return Stop("paid and refunded at the gateway; a person has looked at it") if is_back else None
+    is_whole = answer.in_full is True if isinstance(answer, Refunded) else history.last_verified in _ONCE_PAID
+    return Stop("paid and refunded at the gateway; a person has looked at it") if is_whole else None
 
 
 def _taken_back(answer: Unpaid | NotCreated) -> str:

@@ -51,7 +51,7 @@ from reconciler.domain.decision import (
     Stop,
 )
 from reconciler.domain.history import History
-from reconciler.domain.order import Order, OrderState, UnreadableOrder
+from reconciler.domain.order import Attempt, Order, OrderState, UnreadableOrder
 from reconciler.domain.policy import Policy
 from reconciler.domain.question import Question, amount_of
 from reconciler.domain.schedule import PROBE_EVERY, jittered, later_ages, next_ask, retry_after
@@ -127,11 +127,11 @@ def when_next(
             assert_never(decision)
 
 
-def paced(decision: Decision, history: History) -> Decision:
+def paced(decision: Decision, attempt: Attempt, history: History) -> Decision:
     """Let a case keep its watch past the last age while it is a question: what a person has resolved needs none."""
-    if isinstance(decision, OpenCase) and decision.pace is Pace.PROBE and decision.digest in history.resolved:
-        return replace(decision, pace=Pace.AGES)
-    return decision
+    if not isinstance(decision, OpenCase) or decision.pace is not Pace.PROBE:
+        return decision
+    return replace(decision, pace=Pace.AGES) if decision.digest(attempt.number) in history.resolved else decision
 
 
 def _said(answer: Answer) -> str:

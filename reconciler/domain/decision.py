@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 
 from reconciler.domain.answer import Trade
-from reconciler.domain.case import CaseKind, Fact, digest_of
+from reconciler.domain.case import AttemptNumber, CaseKind, Fact, digest_of
 
 
 class Pace(Enum):
@@ -58,10 +58,9 @@ class OpenCase:
     facts: tuple[Fact, ...] = ()
     pace: Pace = Pace.PROBE
 
-    @property
-    def digest(self) -> str:
-        """Tell this very question from any other (`digest_of`)."""
-        return digest_of(self.kind, self.facts)
+    def digest(self, about: AttemptNumber) -> str:
+        """Tell this very question about an attempt from any other (`digest_of`)."""
+        return digest_of(self.kind, self.facts, about)
 
 
 @dataclass(frozen=True, slots=True)

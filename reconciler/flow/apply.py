@@ -90,7 +90,8 @@ def entries_of(context: Context, item: Judged, update: WatchUpdate) -> list[Entr
         trade = decision.trade
         amount = {"amount_fen": trade.amount.fen, "currency": trade.amount.currency} if trade.amount else {}
         return [_entry(item, WOULD_SETTLE, {"transaction_id": trade.transaction_id, **amount})]
-    if isinstance(decision, Stop | OpenCase) and update.ended:
+    is_news = (item.watch.last_decision, item.watch.why) != (update.decision, update.why)  # put back, it ends again
+    if isinstance(decision, Stop | OpenCase) and update.ended and is_news:
         return [_entry(item, "watch_ended", {"why": update.why})]
     if isinstance(decision, CloseOrder) and update.ended:
         return [_entry(item, "closed", {})]

@@ -50,14 +50,15 @@ class Finder:
         context: Context,
         policy: FindPolicy,
         steps: ClockSteps | None = None,
+        named: set[str] | None = None,
         looked: Callable[[], None] = lambda: None,
     ) -> None:
-        """Find by a policy; `looked` hears of each look that came through, those within a walk too."""
+        """Find by a policy; `named` are the strangers told already; `looked` hears of each look that came through."""
         self._context = context
         self._policy = policy
         self._steps = steps or ClockSteps()
         self._looked = looked
-        self._named: set[str] = set()
+        self._named = set() if named is None else named
         self._strangers: defaultdict[str, set[OrderKey]] = defaultdict(set)
         """Orders by the channel that they name and that is nobody's, met since it was last told."""
         self._latest: Position | None = None

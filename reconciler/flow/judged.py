@@ -65,7 +65,9 @@ def update_of(context: Context, item: Judged, now: datetime) -> WatchUpdate:
     well = answered and not isinstance(decision, CloseTrade)
     failures = watch.failures if reply is None else 0 if well else watch.failures + 1
     asked_at = reply.asked_at if reply else None
-    next_ask_at = when_next(paced(decision, item.history), item.subject, context.policy, now, failures, asked_at)
+    next_ask_at = when_next(
+        paced(decision, watch.attempt, item.history), item.subject, context.policy, now, failures, asked_at
+    )
     ended = next_ask_at is None and context.enforcing
     why = why_of(decision)
     if ended and isinstance(decision, OpenCase):

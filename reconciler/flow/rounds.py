@@ -82,6 +82,8 @@ class Rounds:
     """Whether the books were opened in this lead: what is leased then is our own, and an outage has interrupted it."""
     _away: Away = field(init=False)
     _steps: ClockSteps = field(default_factory=ClockSteps)
+    _named: set[str] = field(default_factory=set)
+    """Channels that are nobody's, and were told of."""
 
     def __post_init__(self) -> None:
         self._away = Away(self.context.clock, self.context.events)
@@ -271,7 +273,7 @@ class Rounds:
             await self.context.deliveries.drop()
 
     async def _keep_finding(self) -> None:
-        finder = Finder(self.context, self.find, self._steps, self._note_found)
+        finder = Finder(self.context, self.find, self._steps, self._named, self._note_found)
         while not self._stop.rings:
             walks, self._walk_wanted = self._walk_wanted, False  # who wants one from here on wants another
             try:

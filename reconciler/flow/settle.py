@@ -131,7 +131,8 @@ async def _not_moved(
             await refused(context, judged, case, begun)
         case _:
             reason = f"the database says: {said}" if said else "it is not as it was read a moment before"
-            more = (Fact("database", "settle", said),) if said else ()
+            # the first line: what follows may name the row as it was to be, with the time of the try
+            more = (Fact("database", "settle", said.partition("\n")[0]),) if said else ()
             await refused(context, judged, refusal(item.subject.row, fresh, reason, *more), begun)
 
 

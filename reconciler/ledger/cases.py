@@ -14,7 +14,7 @@ from reconciler.domain.case import CaseKind, Fact, digest_of
 from reconciler.domain.order import ChannelName, OrderKey
 from reconciler.ledger import untold
 from reconciler.ledger.pen import Page
-from reconciler.ledger.tables import cases
+from reconciler.ledger.tables import cases, watches
 from reconciler.ledger.values import canonical, chunks, clean, from_us, from_us_or_none, money_or_none, to_us
 from reconciler.ports import Case, CaseId, CaseOutcome, CaseReport, EndCases, Entry, OpenCases, Reported
 
@@ -27,10 +27,10 @@ _UNSEEN = {"approved_digest": None, "snoozed_until": None}
 
 async def report(page: Page, item: CaseReport, now: datetime) -> CaseOutcome:
     """Open a case, or repeat the open one; facts that a person has resolved once stay silent."""
-    digest = digest_of(item.kind, item.facts)
+    digest = digest_of(item.kind, item.facts, item.number)
     same = (cases.c.order_key == item.order_key, cases.c.kind == item.kind.value)
     found = (await page.connection.execute(select(cases).where(*same, cases.c.open == OPEN))).first()
-    if found is not None:
+    if found is not None and (item.only_new or found.facts_digest == digest):
         if not item.only_new:
             await _repeat(page, found, item, digest, now)
         return CaseOutcome(Reported.REPEATED, CaseId(found.id))
@@ -38,6 +38,9 @@ async def report(page: Page, item: CaseReport, now: datetime) -> CaseOutcome:
     silent = (await page.connection.execute(resolved)).scalar()
     if silent is not None:
         return CaseOutcome(Reported.SILENT, CaseId(silent))
+    if found is not None:
+        await _repeat(page, found, item, digest, now)
+        return CaseOutcome(Reported.REPEATED, CaseId(found.id))
     return CaseOutcome(Reported.OPENED, await _open(page, item, digest, now))
 
 
@@ -143,8 +146,7 @@ async def _open(page: Page, item: CaseReport, digest: str, now: datetime) -> Cas
 
 async def _repeat(page: Page, found: _Found, item: CaseReport, digest: str, now: datetime) -> None:
     """Count it; where the facts have changed, keep the new ones and say so in an entry."""
-    is_anothers = item.is_repeated and found.out_trade_no != item.out_trade_no
-    changed = found.facts_digest != digest and not is_anothers
+    changed = found.facts_digest != digest and not (item.is_repeated and await _is_anothers(page, found, item))
     anew: dict[str, Any] = {}
     if changed:
         anew = _question(item, digest) | _UNSEEN | untold.woken(found.told_at, found.remind_at, now)
@@ -153,6 +155,20 @@ async def _repeat(page: Page, found: _Found, item: CaseReport, digest: str, now:
     )
     if changed:
         page.append(_reported("case_repeated", CaseId(found.id), item), now)
+
+
+async def _is_anothers(page: Page, found: _Found, item: CaseReport) -> bool:
+    """Whether the case is about another attempt, which still asks the same."""
+    if item.number == (found.channel or "", found.out_trade_no):
+        return False
+    asks = select(watches.c.id).where(
+        watches.c.order_key == item.order_key,
+        watches.c.channel == found.channel,
+        watches.c.out_trade_no == found.out_trade_no,
+        watches.c.due_at.is_not(None),
+        watches.c.last_decision == item.kind.value,
+    )
+    return (await page.connection.execute(asks)).first() is not None
 
 
 def _question(item: CaseReport, digest: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, NewType
 
 from reconciler.domain.answer import Evidence, VerifyingKey
-from reconciler.domain.case import APART, CaseKind, Fact
+from reconciler.domain.case import APART, AttemptNumber, CaseKind, Fact
 from reconciler.domain.money import Money
 from reconciler.domain.order import Attempt, ChannelName, Order, OrderKey
 
@@ -122,7 +122,12 @@ class CaseReport:
     only_new: bool = False
     """Say nothing where such a case is open already: it may know more by now."""
     is_repeated: bool = False
-    """This very attempt said it at its last ask: where the case has come to be about another attempt, it stays so."""
+    """This very attempt said it at its last ask: where the case is about another attempt that asks on, it stays so."""
+
+    @property
+    def number(self) -> AttemptNumber:
+        """The attempt that it is about; empty where it is about the order."""
+        return self.channel or "", self.out_trade_no
 
 
 class Reported(Enum):
@@ -164,7 +169,7 @@ class Case:
     snoozed_until: datetime | None = None
     """Nobody is reminded of it before; None where nobody put it off."""
     digest: str = ""
-    """Names the question (`digest_of` its kind and facts): what a person is shown, and waves through or resolves."""
+    """Names the question (`digest_of` it and its attempt): what a person is shown, and waves through or resolves."""
     amount: Money | None = None
     """The order's when the case was opened; None where it could not be read, and for cases of earlier versions."""
     approved: bool = False

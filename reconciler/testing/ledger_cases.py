@@ -42,16 +42,17 @@ def opened(contents: Contents) -> dict[CaseKind, OpenCases]:
 
 def report(contents: Contents, item: CaseReport, now: datetime, append: Append) -> CaseOutcome:
     """Open a case, repeat the open one, or keep silent."""
-    digest = digest_of(item.kind, item.facts)
+    digest = digest_of(item.kind, item.facts, item.number)
     same = [case for case in contents.cases_about(item.order_key) if case.kind == item.kind]
-    for case in same:
-        if not case.ended_at:
-            if not item.only_new:
-                _repeat(contents, case, item, now, append)
-            return CaseOutcome(Reported.REPEATED, case.id)
+    found = next((case for case in same if not case.ended_at), None)
+    is_silent = found is None or not (item.only_new or found.digest == digest)
     for case in reversed(same):
-        if contents.resolved.get(case.id) == digest:
+        if is_silent and contents.resolved.get(case.id) == digest:
             return CaseOutcome(Reported.SILENT, case.id)
+    if found is not None:
+        if not item.only_new:
+            _repeat(contents, found, item, now, append)
+        return CaseOutcome(Reported.REPEATED, found.id)
     opened = Case(
         CaseId(len(contents.cases) + 1),
         item.kind,
@@ -148,11 +149,23 @@ def _write(contents: Contents, case: Case, act: CaseAct, now: datetime, append: 
     append(told)
 
 
+def _is_anothers(contents: Contents, case: Case, item: CaseReport) -> bool:
+    """Whether the case is about another attempt, which still asks the same."""
+    if item.number == (case.channel or "", case.out_trade_no):
+        return False
+    watched = (each.watch for each in contents.watched(case.order_key))
+    return any(
+        watch.attempt.number == (case.channel, case.out_trade_no)
+        and watch.ended_at is None
+        and watch.last_decision == item.kind.value
+        for watch in watched
+    )
+
+
 def _repeat(contents: Contents, case: Case, item: CaseReport, now: datetime, append: Append) -> None:
     repeated = replace(case, repeated=case.repeated + 1)
-    digest = digest_of(item.kind, item.facts)
-    is_anothers = item.is_repeated and case.out_trade_no != item.out_trade_no
-    if case.digest != digest and not is_anothers:
+    digest = digest_of(item.kind, item.facts, item.number)
+    if case.digest != digest and not (item.is_repeated and _is_anothers(contents, case, item)):
         repeated = replace(
             repeated, why=item.why, facts=item.facts, channel=item.channel, out_trade_no=item.out_trade_no
         )

@@ -24,7 +24,7 @@ from reconciler.ports import (
     Resolve,
     Snooze,
 )
-from reconciler.testing.ledger_examples import LATER, NOW, OTHER, Bench, Leading, attempt, kinds, lease, report
+from reconciler.testing.ledger_examples import LATER, NOW, OTHER, Bench, Leading, attempt, kinds, lease, report, update
 
 BY = "li (uid 1000, pid 7)"
 
@@ -73,7 +73,7 @@ class CaseConformance(Leading):
 
     async def test_a_cases_digest_names_its_question(self, ledger: Ledger) -> None:
         case = await _opened(ledger)
-        assert case.digest == digest_of(case.kind, case.facts)
+        assert case.digest == digest_of(case.kind, case.facts, (case.channel or "", "N1"))
 
     async def test_an_approval_holds_for_this_question_of_this_attempt_alone(self, ledger: Ledger) -> None:
         case = await _opened(ledger)
@@ -150,8 +150,10 @@ class CaseConformance(Leading):
 
     async def test_what_an_attempt_says_again_leaves_anothers_question_in_its_place(self, ledger: Ledger) -> None:
         case = await _opened(ledger)
+        await ledger.watch([NewWatch(attempt("1", number="N2"), NOW)], NOW)
+        (watch,) = await lease(ledger, 9)
         anothers = replace(report(theirs="97.00"), out_trade_no="N2")
-        await ledger.record(Batch(cases=(anothers,)), NOW)
+        await ledger.record(Batch(updates=(update(watch, "amount_mismatch"),), cases=(anothers,)), NOW)
         await ledger.handle([Snooze(case.id, BY, LATER)], NOW)
         again = (replace(report(), is_repeated=True), replace(anothers, is_repeated=True))
         await ledger.record(Batch(cases=again), NOW)
@@ -161,6 +163,17 @@ class CaseConformance(Leading):
         changed = replace(report(theirs="96.00"), out_trade_no="N2", is_repeated=True)
         await ledger.record(Batch(cases=(changed,)), NOW)
         assert (await _case(ledger, case.id)).snoozed_until is None, "its own facts are new all the same"
+        for gone in (update(watch, "amount_mismatch", ended=True), update(watch, "ask_again")):
+            await ledger.record(Batch(updates=(gone,), cases=(anothers, replace(report(), is_repeated=True))), NOW)
+            assert (await _case(ledger, case.id)).out_trade_no == "N1", "a question that is asked no more gives way"
+
+    async def test_what_was_resolved_stays_silent_beside_an_open_question_of_its_kind(self, ledger: Ledger) -> None:
+        case = await _opened(ledger)
+        await ledger.handle([Resolve(case.id, BY, "refunded")], NOW)
+        (opened,) = await ledger.record(Batch(cases=(report(theirs="97.00"),)), NOW)
+        (again,) = await ledger.record(Batch(cases=(report(),)), NOW)
+        assert (again.reported, again.case) == (Reported.SILENT, case.id)
+        assert (await _case(ledger, opened.case)).facts == report(theirs="97.00").facts
 
     async def test_reopening_a_snoozed_case_wakes_it(self, ledger: Ledger) -> None:
         case = await _opened(ledger)

@@ -21,7 +21,6 @@ from reconciler.domain.answer import (
     Unrecognised,
     Untrusted,
 )
-from reconciler.domain.case import digest_of
 from reconciler.domain.decide import Subject, decide, paced, when_next
 from reconciler.domain.decision import AskAgain, Decision, OpenCase, Pace
 from reconciler.domain.history import History
@@ -115,7 +114,7 @@ class Scene:
 
     def ends(self, answer: Answer, *, verified: bool = True) -> bool:
         """Whether the watch ends on this answer."""
-        decision = paced(self.decide(answer, verified=verified), self.history)
+        decision = paced(self.decide(answer, verified=verified), self.attempt, self.history)
         return when_next(decision, self.subject, self.policy, self.now, failures=1) is None
 
     def answer_named(self, name: str) -> Answer:
@@ -163,4 +162,4 @@ def scene() -> Scene:
 def digests_of(scene: Scene) -> frozenset[str]:
     """Give what a person would approve: the question that the scene leads to."""
     decision = scene.decide()
-    return frozenset({digest_of(decision.kind, decision.facts)}) if isinstance(decision, OpenCase) else frozenset()
+    return frozenset({decision.digest(scene.attempt.number)}) if isinstance(decision, OpenCase) else frozenset()

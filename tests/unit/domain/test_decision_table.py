@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.domain.case import digest_of
 from reconciler.domain.decision import OpenCase, Pace, PauseChannel
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ def test_what_cannot_be_known_is_asked_about_no_more_once_a_person_has_looked_pa
     decision = run.decide(run.answer_named(answer), verified=False)
     assert isinstance(decision, OpenCase)
     assert decision.kind.value == kind
-    answered = run.with_history(untrusted_run=5, resolved=frozenset({digest_of(decision.kind, decision.facts)}))
+    answered = run.with_history(untrusted_run=5, resolved=frozenset({decision.digest(run.attempt.number)}))
     assert not answered.ends(run.answer_named(answer), verified=False), "its ages are not over"
     assert answered.at_age(LATE).ends(run.answer_named(answer), verified=False)
     assert not run.at_age(LATE).ends(run.answer_named(answer), verified=False)

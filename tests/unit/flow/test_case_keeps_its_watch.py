@@ -13,9 +13,12 @@ from reconciler.domain.answer import (
     NotCreated,
     Paid,
     Refunded,
+    Rejected,
     Throttled,
     Trade,
+    Unavailable,
     Unpaid,
+    Unrecognised,
 )
 from reconciler.domain.case import CaseKind
 from reconciler.domain.money import Money
@@ -27,7 +30,7 @@ from reconciler.flow.rounds import Rounds
 from reconciler.ports import Approve, Case, Move, Moved, NotMoved, Resolve, Snooze
 from reconciler.testing.clock import ManualClock
 from reconciler.testing.shop import MemoryShop
-from tests.unit.flow.bench import ALIPAY, CNY_99, NOON, Bench
+from tests.unit.flow.bench import ALIPAY, CNY_99, NOON, WECHAT, Bench
 
 DAY_S = PROBE_EVERY.total_seconds() + 60
 
@@ -275,3 +278,82 @@ async def test_in_mode_observe_it_is_kept_too(bench: Bench, asks: list[str]) -> 
         await bench.once(rounds)
         await bench.clock.advance(DAY_S)
     assert len(asks) == 3
+
+
+@pytest.mark.parametrize(
+    "first", [Unavailable("outage"), Rejected("bad"), Unrecognised("HM")], ids=lambda each: type(each).__name__
+)
+async def test_a_refund_that_may_be_partial_is_told_whatever_was_resolved_before(
+    bench: Bench, asks: list[str], first: Answer
+) -> None:
+    bench.order("1", minutes=49 * 60)
+    bench.gateway().will_answer("N1", first)
+    rounds = await bench.once()
+    await rounds.context.ledger.handle([Resolve((await the_case(rounds)).id, "zhang", "an outage")], bench.clock.now())
+    bench.gateway().will_answer("N1", Refunded(Trade("N1", "T1", CNY_99, NOON), in_full=None))
+    await bench.clock.advance(DAY_S)
+    await bench.once(rounds)
+    assert (await the_case(rounds)).kind is CaseKind.REFUNDED_WHILE_PENDING
+    assert len(asks) == 2
+
+
+async def test_a_second_payment_that_is_refused_too_is_another_question(bench: Bench, asks: list[str]) -> None:
+    shop = Refusing(channels={name: (name,) for name in bench.channels}, table=bench.table)
+    with_more_attempts(bench, "N2")
+    bench.gateway().will_answer("N2", NotCreated())
+    rounds = await bench.once(bench.process(shop))
+    await rounds.context.ledger.handle([Resolve((await the_case(rounds)).id, "zhang", "refunded")], bench.clock.now())
+    bench.pay("N2")
+    await rounds.context.ledger.wake([OrderKey("1")], bench.clock.now())
+    await bench.once(rounds)
+    assert (await the_case(rounds)).out_trade_no == "N2"
+    assert asks.count("N2") == 2
+
+
+async def test_one_number_at_two_channels_is_two_questions_that_do_not_take_turns(
+    bench: Bench, asks: list[str]
+) -> None:
+    bench.channels = (ALIPAY, WECHAT)
+    bench.order("1", minutes=49 * 60, state=OrderState.CLOSED)
+    row = bench.table.rows[OrderKey("1")]
+    bench.shop().put_attempt("1", Attempt(row.key, row.order_no, WECHAT, "N1", row.created_at))
+    bench.pay("N1")
+    bench.pay("N1", WECHAT, transaction_id="W1")
+    rounds = await bench.once()
+    until = bench.clock.now() + timedelta(days=30)
+    await rounds.context.ledger.handle([Snooze((await the_case(rounds)).id, "zhang", until)], bench.clock.now())
+    for _ in range(4):
+        await bench.clock.advance(DAY_S)
+        await bench.once(rounds)
+    assert len(asks) == 5
+    assert (await the_case(rounds)).snoozed_until == until
+
+
+async def test_a_question_that_is_asked_no_more_gives_way_to_one_that_is(bench: Bench, asks: list[str]) -> None:
+    with_more_attempts(bench, "N2")
+    bench.shop().change("1", state=OrderState.CLOSED)
+    rounds = await bench.once()
+    shown = (await the_case(rounds)).out_trade_no
+    given_back = Refunded(Trade(shown, f"T-{shown}", CNY_99, NOON), in_full=True)
+    bench.gateway().will_answer(shown, given_back)
+    for _ in range(2):
+        await bench.clock.advance(DAY_S)
+        await bench.once(rounds)
+    assert (await the_case(rounds)).out_trade_no == ({"N1", "N2"} - {shown}).pop()
+    assert asks.count(shown) == 2
+
+
+async def test_an_order_that_is_put_back_and_dealt_with_writes_no_line_an_hour(bench: Bench, asks: list[str]) -> None:
+    bench.order("1", minutes=49 * 60)
+    bench.pay("N1")
+    rounds = await bench.once()
+    await bench.clock.advance(600)
+    bench.shop().change("1", state=OrderState.PENDING)
+    await bench.once(rounds)
+    await rounds.context.ledger.handle([Resolve((await the_case(rounds)).id, "zhang", "twice")], bench.clock.now())
+    for _ in range(30):
+        await bench.clock.advance(3600)
+        await bench.once(rounds)
+    assert len(asks) > 5
+    story = await rounds.context.ledger.story(OrderKey("1"))
+    assert [told.entry.kind for told in story.entries].count("watch_ended") <= 2

@@ -179,7 +179,7 @@ class Long(Watching):
 
     page_s = 0.0
     look_s = 0.0
-    ends_old: ReplicaUnavailable | None = None
+    ends_old: ShopUnavailable | None = None
     ends_beginning = False
     pages: list[str]
 
@@ -291,6 +291,18 @@ async def test_strangers_are_told_though_no_walk_comes_through(bench: Bench, lon
     await bench.once(bench.process(long))
     (told,) = bench.events.of(ChannelUnconfigured)
     assert (told.shop_value, told.orders) == ("unionpay", 1)
+
+
+async def test_strangers_are_told_once_though_every_walk_ends_the_turn(bench: Bench, long: Long) -> None:
+    long.ends_old = ShopUnavailable("canceling statement due to statement timeout")
+    bench.order("new", minutes=0, channel=ChannelName("unionpay"))
+    rounds = bench.process(long)
+    running = asyncio.create_task(rounds.run())
+    await bench.pass_time(600)
+    assert len(bench.said(ChannelUnconfigured)) == 1
+    rounds.stop()
+    await bench.pass_time(60)
+    await running
 
 
 async def test_strangers_are_counted_once_each_by_a_walk_and_the_looks_within(bench: Bench, long: Long) -> None:
